@@ -1,0 +1,122 @@
+"""Run an ASGI application under a real uvicorn, in a thread of the test process.
+
+Each server has an event loop of its own and a free port of 127.0.0.1. A "lane" is the class that uvicorn hands
+WebSockets to: ours, or uvicorn's own, over which a Server is an ASGI application like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import uvicorn
+import uvloop
+
+__all__ = ["LANES", "WEBSOCKET_CLASSES", "Running", "serving"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WEBSOCKET_CLASSES: dict[str, str] = {
+    "fast": "socketeer.transports.uvicorn:WebSocketProtocol",
+    "portable": "websockets-sansio",
+}
+LANES: tuple[str, ...] = tuple(WEBSOCKET_CLASSES)
+PATIENCE = 10.0
+
+
+class Running:
+    """Hold a server that runs in a thread of its own."""
+
+    def __init__(self, port: int, scheme: str = "http") -> None:
+        self.port = port
+        self.url = f"{scheme}://127.0.0.1:{port}"
+        self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self.failures: list[str] = []
+        self.loop.set_exception_handler(self._note)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the server's loop and wait for its result, ten seconds at the most."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the server's thread and wait for its result, ten seconds at the most."""
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def invoke() -> None:
+            try:
+                outcome.set_result(function(*args, **kwargs))
+            except Exception as error:
+                outcome.set_exception(error)
+
+        self.loop.call_soon_threadsafe(invoke)
+        return outcome.result(PATIENCE)
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
+        loop.default_exception_handler(context)
+
+
+class _Server(uvicorn.Server):
+    """Tell the starting thread when the server listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self.listening.set_result(None)
+
+
+@contextmanager
+def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Running]:
+    """Serve ``app`` until the block ends; ``uvicorn_options`` override those of ``uvicorn.Config``.
+
+    An exception that reached the event loop unhandled while the server ran is an ``AssertionError`` at the end.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app,
+        **{
+            "ws": WEBSOCKET_CLASSES[lane],
+            "http": "httptools",
+            "log_level": "warning",
+            "lifespan": "auto",
+            "timeout_graceful_shutdown": 1,
+            **uvicorn_options,
+        },
+    )
+    config.load()
+    server = _Server(config)
+    running = Running(listener.getsockname()[1], "https" if config.is_ssl else "http")
+    thread = threading.Thread(target=_run, args=(server, running.loop, listener), name="server under test", daemon=True)
+    thread.start()
+    try:
+        server.listening.result(PATIENCE)
+        yield running
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        listener.close()
+    assert not thread.is_alive(), "the server did not stop"
+    assert not running.failures, f"unhandled in the server's event loop: {running.failures}"
+
+
+def _run(server: _Server, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(server.serve(sockets=[listener]))
+    except BaseException as error:
+        if server.listening.done():
+            raise
+        server.listening.set_exception(error)
+    else:
+        if not server.listening.done():
+            server.listening.set_exception(RuntimeError("the server ended before it listened"))
