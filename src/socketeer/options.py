@@ -1,0 +1,134 @@
+"""The options of a server as one frozen record, checked once.
+
+Times are seconds, sizes are bytes. The defaults are those of Socket.IO 4.x where it has the option.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["TRANSPORTS", "ServerOptions"]
+
+TRANSPORTS = ("polling", "websocket")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """Hold every option of a :class:`socketeer.Server`.
+
+    :meth:`from_keywords` raises ``TypeError`` for an unknown name or a value of the wrong type and ``ValueError`` for a
+    value out of range; the message names the option.
+    """
+
+    path: str = "/socket.io"
+    """The path below which the server answers."""
+    transports: Sequence[str] = TRANSPORTS
+    """The transports that a client may use."""
+    allow_upgrades: bool = True
+    """Let a client move from polling to WebSocket."""
+    allow_eio3: bool = True
+    """Serve clients of Engine.IO 3 (Socket.IO 1.x and 2.x) too."""
+    ping_interval: float = 25.0
+    """The time between two heartbeats."""
+    ping_timeout: float = 20.0
+    """How long the answer to a heartbeat may take."""
+    upgrade_timeout: float = 10.0
+    """How long an upgrade may stay unfinished before the probing connection is closed."""
+    connect_timeout: float = 45.0
+    """How long a connection may live without having joined a namespace."""
+    close_timeout: float = 30.0
+    """How long a closing session waits for a polling client to fetch its last packets."""
+    ack_timeout: float = 10.0
+    """How long a broadcast waits for acknowledgements where ``timeout()`` does not say."""
+    attachment_timeout: float = 60.0
+    """How long the attachments of a binary packet may take to arrive."""
+    max_http_buffer_size: int = 1_000_000
+    """The largest body of a request and the largest WebSocket message."""
+    max_attachments: int = 10
+    """The most attachments of one packet, in either direction."""
+    max_packet_bytes: int = 10_000_000
+    """The largest binary packet: its header and its attachments together."""
+    max_fragments: int = 1024
+    """The most fragments of one WebSocket message."""
+    max_buffered_bytes: int = 16_000_000
+    """The most unsent bytes of a session; one that reads too slowly to stay below is closed."""
+    cors: Any = None
+    """Which other origins may connect: an origin, ``"*"``, a pattern, a callable, a list of these or a ``Cors`` record."""
+    serve_client: bool = True
+    """Serve the browser client below ``path``."""
+
+    @classmethod
+    def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
+        """Check ``keywords`` and build the record."""
+        for name in keywords:
+            if name not in _CHECKS:
+                near = difflib.get_close_matches(name, _CHECKS, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"Server() has no option {name!r}{hint}")
+        checked = {name: _CHECKS[name](name, value) for name, value in keywords.items()}
+        return cls(**checked)
+
+
+def _is_true_or_false(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"option {name!r} takes True or False, not {value!r}")
+    return value
+
+
+def _is_seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"option {name!r} takes a number of seconds, not {value!r}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"option {name!r} must be more than 0 seconds and finite, not {value!r}")
+    return float(value)
+
+
+def _is_count(least: int) -> Callable[[str, Any], int]:
+    def check(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"option {name!r} takes a whole number, not {value!r}")
+        if value < least:
+            raise ValueError(f"option {name!r} must be at least {least}, not {value}")
+        return value
+
+    return check
+
+
+def _is_path(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"option {name!r} takes a str, not {value!r}")
+    path = "/" + value.strip("/")
+    if path == "/" or not path.isascii() or any(c in path for c in "?# "):
+        raise ValueError(f"option {name!r} must be a URL path such as '/socket.io', not {value!r}")
+    return path
+
+
+def _are_transports(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"option {name!r} takes a list of transports, not {value!r}")
+    for transport in value:
+        if transport not in TRANSPORTS:
+            raise ValueError(f"option {name!r} knows {', '.join(TRANSPORTS)}, not {transport!r}")
+    if not value:
+        raise ValueError(f"option {name!r} needs at least one transport")
+    return tuple(dict.fromkeys(value))
+
+
+def _is_anything(name: str, value: Any) -> Any:
+    return value  # the origin policy checks it: see socketeer.engine.cors
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "path": _is_path,
+    "transports": _are_transports,
+    "max_attachments": _is_count(0),
+    "cors": _is_anything,
+}
+for _field in dataclasses.fields(ServerOptions):
+    if _field.name not in _CHECKS:
+        _CHECKS[_field.name] = {"bool": _is_true_or_false, "float": _is_seconds, "int": _is_count(1)}[str(_field.type)]

@@ -1,0 +1,104 @@
+"""A revision is a value: everything in which the generations of the protocol differ.
+
+Above this package no code compares a version number; it asks the record.
+
+==========  =========  =========  ==================
+clients     Engine.IO  Socket.IO  record
+==========  =========  =========  ==================
+1.x, 2.x    3          4          :data:`REVISION_4`
+3.x, 4.x    4          5          :data:`REVISION_5`
+==========  =========  =========  ==================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from socketeer.protocol import socket_json
+from socketeer.protocol.engine_v3 import ENGINE_V3
+from socketeer.protocol.engine_v4 import ENGINE_V4
+from socketeer.protocol.packets import EngineCodec, PacketType
+
+__all__ = ["REVISIONS", "REVISION_4", "REVISION_5", "Revision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Hold what distinguishes one revision from the others."""
+
+    engine: int
+    """The number of the Engine.IO revision, as the ``EIO`` parameter carries it."""
+    socket: int
+    """The number of the Socket.IO revision."""
+    codec: EngineCodec
+    server_pings: bool
+    """Whether the server sends the heartbeats (Engine.IO 4) or the client does (Engine.IO 3)."""
+    implicit_root: bool
+    """Whether the server joins the client to ``/`` unasked."""
+    strict_namespaces: bool
+    """Whether traffic for a namespace that was not joined ends the connection, or is ignored."""
+    query_in_namespace: bool
+    """Whether CONNECT carries its data as a query behind the namespace, or as a JSON object."""
+    connected: Callable[[str, str], bytes]
+    """Encode the answer to CONNECT from the namespace and the socket's id."""
+    refused: Callable[[str, str, Any], bytes]
+    """Encode a refusal from the namespace, the message and the application's data (None for none)."""
+    socket_id: Callable[[str, str, Callable[[], str]], str]
+    """Give a socket its id, from the secret Engine.IO session id, the namespace, and a source of new ids."""
+
+
+def _connected_4(namespace: str, id: str) -> bytes:
+    return socket_json.encode(PacketType.CONNECT, namespace)
+
+
+def _connected_5(namespace: str, id: str) -> bytes:
+    return socket_json.encode(PacketType.CONNECT, namespace, body=socket_json.dump({"sid": id})[0])
+
+
+def _refused_4(namespace: str, message: str, data: Any) -> bytes:
+    body, _ = socket_json.dump(message if data is None else data)
+    return socket_json.encode(PacketType.CONNECT_ERROR, namespace, body=body)
+
+
+def _refused_5(namespace: str, message: str, data: Any) -> bytes:
+    error = {"message": message} if data is None else {"message": message, "data": data}
+    return socket_json.encode(PacketType.CONNECT_ERROR, namespace, body=socket_json.dump(error)[0])
+
+
+def _socket_id_4(session_id: str, namespace: str, generate: Callable[[], str]) -> str:
+    # The clients of this revision compute the id by themselves, from the id of the session.
+    return session_id if namespace == "/" else f"{namespace}#{session_id}"
+
+
+def _socket_id_5(session_id: str, namespace: str, generate: Callable[[], str]) -> str:
+    return generate()
+
+
+REVISION_4 = Revision(
+    engine=3,
+    socket=4,
+    codec=ENGINE_V3,
+    server_pings=False,
+    implicit_root=True,
+    strict_namespaces=False,
+    query_in_namespace=True,
+    connected=_connected_4,
+    refused=_refused_4,
+    socket_id=_socket_id_4,
+)
+REVISION_5 = Revision(
+    engine=4,
+    socket=5,
+    codec=ENGINE_V4,
+    server_pings=True,
+    implicit_root=False,
+    strict_namespaces=True,
+    query_in_namespace=False,
+    connected=_connected_5,
+    refused=_refused_5,
+    socket_id=_socket_id_5,
+)
+REVISIONS: dict[str, Revision] = {"3": REVISION_4, "4": REVISION_5}
+"""The revisions by the value of the ``EIO`` parameter."""

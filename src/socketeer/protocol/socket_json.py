@@ -1,0 +1,222 @@
+"""Socket.IO packets as JSON text with binary attachments (Socket.IO protocol, revisions 4 and 5).
+
+Text form: ``<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]``. A Socket.IO packet always travels in an Engine.IO
+``message`` packet, so encoded text starts with that packet's type digit ``4``, and decoding starts behind it: nothing is
+copied twice on its way. Text stays UTF-8 bytes from the socket to the JSON parser and back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from socketeer.exceptions import PacketError
+from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
+
+__all__ = ["check_event_name", "decode", "dump", "encode", "load", "restore", "split_query"]
+
+_SLASH, _DASH, _ZERO, _NINE = b"/-09"
+_MOST_DIGITS = 15
+"""The most digits of an ack id or of an attachment count: below 2**53, so exact in every peer."""
+
+_BINARY_OFFSET = 3
+"""BINARY_EVENT is EVENT + 3, BINARY_ACK is ACK + 3."""
+
+_TYPES: dict[int, PacketType] = {ord(str(int(kind))): kind for kind in PacketType}
+_loads = orjson.loads
+_dumps = orjson.dumps
+
+
+def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
+    """Encode ``value`` as JSON; take bytes-like objects out of it and give them in the order of their placeholders.
+
+    Raises ``TypeError`` for what JSON cannot say.
+    """
+    try:
+        return _dumps(value), ()
+    except TypeError:
+        pass
+    attachments: list[bytes] = []
+    try:
+        text = _dumps(value, _placeholders_into(attachments), orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        if "surrogates" not in str(error):
+            raise TypeError(f"not serializable as JSON: {error.__cause__ or error}") from None
+        # A lone surrogate has no UTF-8 form, but JSON can escape it, as JavaScript does.
+        attachments = []
+        replace = _placeholders_into(attachments)
+        text = json.dumps(value, default=replace, separators=(",", ":"), allow_nan=False).encode()
+    return text, tuple(attachments)
+
+
+def _placeholders_into(attachments: list[bytes]) -> Callable[[Any], Any]:
+    def replace(value: Any) -> Any:
+        if isinstance(value, bytes | bytearray | memoryview):
+            attachments.append(bytes(value))
+            return {"_placeholder": True, "num": len(attachments) - 1}
+        raise TypeError(f"{type(value).__name__} {value!r:.80}")
+
+    return replace
+
+
+def encode(kind: PacketType, namespace: str, id: int | None = None, body: bytes = b"", attachments: int = 0) -> bytes:
+    """Put a packet together, from the Engine.IO type digit to the JSON ``body``.
+
+    ``kind`` is EVENT or ACK also where there are attachments.
+    """
+    if attachments:
+        head = b"4%d%d-" % (kind + _BINARY_OFFSET, attachments)
+    else:
+        head = b"4%d" % kind
+    if namespace != "/":
+        head += namespace.encode() + b","
+    if id is not None:
+        head += b"%d" % id
+    return head + body
+
+
+def load(text: bytes) -> Any:
+    """Parse JSON.
+
+    Raises PacketError for anything else, and for what is nested too deep.
+    """
+    try:
+        return _loads(text)
+    except orjson.JSONDecodeError as error:
+        reason = str(error)
+    if b"\\u" in text:
+        # The fast parser refuses the escape of a lone surrogate, which JavaScript strings may contain.
+        try:
+            return json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            reason = str(error)
+    raise PacketError(f"invalid JSON: {reason}")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decode(data: bytes, max_attachments: int) -> Packet:
+    """Decode the text of a packet whose Engine.IO type digit stands at index 0.
+
+    Raises PacketError for whatever breaks the protocol. A binary packet comes back as EVENT or ACK with its number of
+    ``attachments``: its data is complete only after :func:`restore`. The work is linear in the length of ``data``.
+    """
+    end = len(data)
+    kind = _TYPES.get(data[1]) if end > 1 else None
+    if kind is None:
+        raise PacketError("unknown packet type")
+    index = 2
+    attachments = 0
+    binary = kind >= PacketType.BINARY_EVENT
+    if binary:
+        attachments, index = _read_number(data, index, end)
+        if index == 2 or index == end or data[index] != _DASH:
+            raise PacketError("binary packet without its number of attachments")
+        if attachments > max_attachments:
+            raise PacketError(f"{attachments} attachments, at most {max_attachments} are allowed")
+        index += 1
+        kind = PacketType(kind - _BINARY_OFFSET)
+    namespace = "/"
+    if index < end and data[index] == _SLASH:
+        namespace, index = _read_namespace(data, index, end)
+    number, after = _read_number(data, index, end)
+    id = number if after > index else None
+    payload = load(data[after:]) if after < end else None
+    _CHECKS[kind](payload, id, has_payload=after < end)
+    return Packet(kind, namespace, payload, id, attachments)
+
+
+def _read_number(data: bytes, index: int, end: int) -> tuple[int, int]:
+    start = index
+    while index < end and _ZERO <= data[index] <= _NINE:
+        index += 1
+        if index - start > _MOST_DIGITS:
+            raise PacketError("a number has too many digits")
+    return (int(data[start:index]) if index > start else 0), index
+
+
+def _read_namespace(data: bytes, index: int, end: int) -> tuple[str, int]:
+    comma = data.find(b",", index, end)
+    stop = end if comma < 0 else comma
+    try:
+        return data[index:stop].decode(), min(stop + 1, end)
+    except UnicodeDecodeError:
+        raise PacketError("a namespace is not UTF-8") from None
+
+
+def split_query(namespace: str) -> tuple[str, str]:
+    """Cut the query off a namespace, as clients of revision 4 send it: ``/admin?token=1``."""
+    name, _, query = namespace.partition("?")
+    return name, query
+
+
+def _check_connect(payload: Any, id: int | None, *, has_payload: bool) -> None:
+    if id is not None or (has_payload and not isinstance(payload, dict)):
+        raise PacketError("the payload of CONNECT must be an object")
+
+
+def _check_disconnect(payload: Any, id: int | None, *, has_payload: bool) -> None:
+    if id is not None or has_payload:
+        raise PacketError("DISCONNECT has no payload")
+
+
+def _check_event(payload: Any, id: int | None, *, has_payload: bool) -> None:
+    if not isinstance(payload, list) or not payload:
+        raise PacketError("the payload of EVENT must be an array that starts with the event's name")
+    check_event_name(payload[0])
+
+
+def check_event_name(name: Any) -> None:
+    """Raise PacketError unless ``name``, as it came from a peer, can be the name of an event."""
+    if isinstance(name, str):
+        if name in RESERVED_EVENTS:
+            raise PacketError(f"{name!r} is a reserved event name")
+    elif isinstance(name, bool) or not isinstance(name, int | float):
+        raise PacketError("the name of an event must be a string or a number")
+
+
+def _check_ack(payload: Any, id: int | None, *, has_payload: bool) -> None:
+    if not isinstance(payload, list) or id is None:
+        raise PacketError("ACK needs an id and an array")
+
+
+def _check_connect_error(payload: Any, id: int | None, *, has_payload: bool) -> None:
+    if id is not None:
+        raise PacketError("CONNECT_ERROR has no id")
+
+
+_CHECKS: dict[PacketType, Callable[..., None]] = {
+    PacketType.CONNECT: _check_connect,
+    PacketType.DISCONNECT: _check_disconnect,
+    PacketType.EVENT: _check_event,
+    PacketType.ACK: _check_ack,
+    PacketType.CONNECT_ERROR: _check_connect_error,
+}
+
+
+def restore(payload: list[Any], attachments: Sequence[bytes]) -> list[Any]:
+    """Put ``attachments`` where the placeholders of ``payload`` stand; change it in place and give it back.
+
+    Raises PacketError where a placeholder's number names no attachment.
+    """
+    waiting: list[Any] = [payload]
+    while waiting:
+        container = waiting.pop()
+        items = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, value in list(items):
+            if isinstance(value, dict) and value.get("_placeholder") is True:
+                container[key] = _attachment(value.get("num"), attachments)
+            elif isinstance(value, dict | list):
+                waiting.append(value)
+    return payload
+
+
+def _attachment(number: Any, attachments: Sequence[bytes]) -> bytes:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(attachments):
+        raise PacketError("a placeholder names no attachment")
+    return attachments[number]
