@@ -1,0 +1,117 @@
+"""The command ``python -m bench``."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from bench.plan import SCENARIOS, Run, Scenario, Settings, runs
+from bench.proc import allow_open_files
+from bench.report import aims, as_json, machine, summarise, tables
+from bench.targets import HERE, TARGETS, Target, TargetError, install
+
+_SPARE_FILES = 500
+
+
+def main() -> int:
+    """Measure what the command line asks for, print the tables and write them as JSON."""
+    options = _options()
+    if sys.platform != "linux":
+        print("bench: the CPU and the memory of a process are read from Linux' /proc", file=sys.stderr)
+        return 2
+    settings = Settings(
+        rounds=options.rounds,
+        seconds=options.seconds,
+        warm_up=0.5 if options.quick else 1.5,
+        in_flight=options.in_flight,
+        size=options.size,
+        idle_clients=options.connections,
+    )
+    try:
+        allow_open_files(settings.idle_clients + _SPARE_FILES)
+        measured = _measure(options.servers, options.only, settings)
+    except (TargetError, RuntimeError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return _report(measured, settings, options.json)
+
+
+def _measure(names: list[str], scenarios: list[str], settings: Settings) -> list[Run]:
+    targets: list[Target] = [TARGETS[name] for name in names]
+    wanted: list[Scenario] = [SCENARIOS[name] for name in scenarios]
+    for target in targets:
+        install(target)
+    measured = []
+    for run in runs(targets, wanted, settings):
+        measured.append(run)
+        scenario = SCENARIOS[run.scenario]
+        figure = f"{scenario.figure(run.sample):8.1f} {scenario.unit}"
+        print(f"round {run.round + 1}: {run.scenario:<10}{run.target:<16}{figure}", file=sys.stderr, flush=True)
+    return measured
+
+
+def _report(measured: list[Run], settings: Settings, path: Path) -> int:
+    summary = summarise(measured)
+    facts = machine()
+    print(f"\n{facts['processor']}, {facts['cores']} cores, {facts['system']}, {facts['date']}; load averages", end=" ")
+    print(*(f"{load:.1f}" for load in os.getloadavg()))
+    for target, versions in sorted({run.target: run.versions for run in measured}.items()):
+        print(f"{TARGETS[target].title}: {versions}")
+    print(f"\n{tables(summary)}\n")
+    for _, line in aims(summary):
+        print(line)
+    path.write_text(json.dumps(as_json(measured, summary, settings), indent=2) + "\n")
+    print(f"\nAll samples: {os.path.relpath(path)}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare the cost of Socket.IO servers.")
+    parser.add_argument("--rounds", type=_count, help="interleaved rounds, medians of which are shown (3)")
+    parser.add_argument("--seconds", type=_seconds, help="the measured window of a run (4)")
+    parser.add_argument("--only", type=_names(SCENARIOS), help=f"scenarios, of {','.join(SCENARIOS)}")
+    parser.add_argument("--servers", type=_names(TARGETS), help=f"servers, of {','.join(TARGETS)}")
+    parser.add_argument("--quick", action="store_true", help="one round of one second: to try it, not to quote it")
+    parser.add_argument("--in-flight", type=_count, default=1, help="messages each client keeps on its way (1)")
+    parser.add_argument("--size", type=_count, default=64, help="bytes of an event's packet (64)")
+    parser.add_argument("--connections", type=_count, default=2000, help="idle connections (2000)")
+    parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write all samples")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1.0 if options.quick else 4.0)
+    options.only = options.only or list(SCENARIOS)
+    options.servers = options.servers or list(TARGETS)
+    return options
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 50_000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 50,000")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.5 and 60")
+    return value
+
+
+def _names(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return what splits a list of names and refuses those that are not known."""
+
+    def split(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return names
+
+    return split
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What the kernel tells about a process: the CPU it used, the memory it holds, the cores it may run on."""
+
+import os
+import resource
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time, user and system, of a process, its threads and its descendants.
+
+    The kernel counts in hundredths of a second, so measure over seconds.
+    """
+    return sum(sum(_times(member)) for member in _family(pid)) / _TICKS
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its descendants."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return page * sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) for member in _family(pid))
+
+
+def pin(core: int | None) -> None:
+    """Keep this process, and those it starts, on one core; ``None`` leaves it where it is."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def two_cores() -> tuple[int | None, int | None]:
+    """Return a core for the server and another one for the load, or no choice on a machine with a single core."""
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[-1], cores[0]) if len(cores) > 1 else (None, None)
+
+
+def allow_open_files(wanted: int) -> None:
+    """Raise the limit of open files of this process and its children.
+
+    Raises ``RuntimeError`` if the machine does not allow as many.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise RuntimeError(f"{wanted} open files are needed and the limit is {hard}: use fewer connections")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of ``/proc/<pid>/stat`` from the third on: the name before them may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _times(pid: int) -> tuple[int, ...]:
+    """Return utime, stime, and the same of the children that ended."""
+    return tuple(int(field) for field in _fields(pid)[11:15])
+
+
+def _family(pid: int) -> set[int]:
+    """Return the process and its living descendants."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int(_fields(int(entry.name))[1])
+            except OSError:
+                continue  # it ended while we looked
+    family = {pid}
+    while True:
+        grown = family | {child for child, parent in parents.items() if parent in family}
+        if grown == family:
+            return family
+        family = grown

@@ -1,0 +1,46 @@
+"""Run an ASGI application the same way for every Python server of the comparison.
+
+It imports nothing but uvicorn, because python-socketio runs it from an environment of its own.
+"""
+
+import platform
+import socket
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import uvicorn
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """A uvicorn server that says on standard output when it listens."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        print(self._line, flush=True)
+
+
+def ready_line(*distributions: str) -> str:
+    """Return what a server prints when it listens: the versions that the figures belong to."""
+    versions = ", ".join(f"{name} {version(name)}" for name in distributions)
+    return f"ready {versions}, {platform.python_implementation()} {platform.python_version()}"
+
+
+def serve(app: Any, ws: str, *distributions: str) -> None:
+    """Serve ``app`` on 127.0.0.1 at the port named by the first argument of the command line."""
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        ws=ws,
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_level="warning",
+    )
+    _AnnouncingServer(config, ready_line(*distributions, "uvicorn", "uvloop")).run()

@@ -1,0 +1,38 @@
+"""Our side. The second argument names the lane: the WebSocket class that uvicorn is given."""
+
+import gc
+import sys
+
+from bench.servers.serving import serve
+from socketeer import Server, Socket
+
+io = Server()
+
+
+@io.event
+def echo(socket: Socket, text: str) -> None:
+    """Send the text back as an event."""
+    socket.emit("echo", text)
+
+
+@io.event
+def ack(socket: Socket, text: str) -> str:
+    """Answer the acknowledgement with the text."""
+    return text
+
+
+@io.event
+def broadcast(socket: Socket, text: str) -> None:
+    """Send the text to everybody."""
+    io.emit("broadcast", text)
+
+
+@io.event
+def collect(socket: Socket) -> None:
+    """Collect garbage: memory is compared after a full collection on every side."""
+    gc.collect()
+
+
+if __name__ == "__main__":
+    lanes = {"fast": "socketeer.transports.uvicorn:WebSocketProtocol", "portable": "websockets-sansio"}
+    serve(io, lanes[sys.argv[2]], "socketeer")

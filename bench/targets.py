@@ -1,0 +1,146 @@
+"""The servers under comparison: how each is installed, started and ended."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.proc import pin
+
+HERE = Path(__file__).parent
+NODE = HERE / "node"
+INCUMBENT = HERE / ".venv"
+_START_LIMIT = 30.0
+
+
+class TargetError(Exception):
+    """A server could not be installed or started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server: the name in the tables, the command up to the port, and what follows the port."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    suffix: tuple[str, ...] = ()
+    websocket_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started server."""
+
+    pid: int
+    port: int
+    versions: str
+
+
+def _ours(lane: str) -> Target:
+    command = (sys.executable, "-m", "bench.servers.socketeer_app")
+    return Target(lane, f"socketeer, {lane} lane", command, (lane,))
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        _ours("fast"),
+        _ours("portable"),
+        Target("node", "socket.io on Node.js", ("node", "--expose-gc", str(NODE / "server.js"))),
+        Target(
+            "python-socketio",
+            "python-socketio on uvicorn",
+            (str(INCUMBENT / "bin" / "python"), "-m", "bench.servers.python_socketio_app"),
+        ),
+        Target("floor", "bare picows", (sys.executable, "-m", "bench.servers.floor"), websocket_only=True),
+    )
+}
+
+
+def install(target: Target) -> None:
+    """Install what the server needs and this environment lacks: npm's packages, or the incumbent's environment.
+
+    Raises ``TargetError`` if the machine cannot.
+    """
+    if target.name == "node" and not (NODE / "node_modules" / "socket.io").is_dir():
+        npm = _tool("npm")
+        _step("install Node's socket.io", [npm, "ci", "--no-audit", "--no-fund"], NODE)
+    elif target.name == "python-socketio" and not (INCUMBENT / "installed").exists():
+        print("bench: install python-socketio into bench/.venv", flush=True)
+        venv.create(INCUMBENT, with_pip=True)
+        pip = [str(INCUMBENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"]
+        _step("install python-socketio", pip, HERE)
+        (INCUMBENT / "installed").touch()
+
+
+@contextmanager
+def running(target: Target, core: int | None) -> Iterator[Running]:
+    """Start a server on a free port, pinned to ``core``, and end it afterwards.
+
+    Raises ``TargetError`` if it does not listen within half a minute.
+    """
+    port = _free_port()
+    process = subprocess.Popen(
+        [_tool(target.command[0]), *target.command[1:], str(port), *target.suffix],
+        cwd=HERE.parent,
+        env={**os.environ, "NODE_ENV": "production", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: pin(core),
+    )
+    try:
+        yield Running(process.pid, port, _await_ready(target, process))
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _await_ready(target: Target, process: "subprocess.Popen[str]") -> str:
+    """Return the versions from the line a server prints when it listens."""
+    assert process.stdout is not None
+    timer = threading.Timer(_START_LIMIT, process.kill)
+    timer.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        timer.cancel()
+        timer.join()
+    if not line.startswith("ready "):
+        raise TargetError(f"{target.title} did not start: {line.strip() or 'see its output above'}")
+    return line.removeprefix("ready ").strip()
+
+
+def _step(purpose: str, command: list[str], folder: Path) -> None:
+    print(f"bench: {purpose}", flush=True)
+    done = subprocess.run(command, cwd=folder, check=False)
+    if done.returncode:
+        raise TargetError(f"could not {purpose}: {Path(command[0]).name} ended with {done.returncode}")
+
+
+def _tool(name: str) -> str:
+    """Return the path of a program: of this environment, else of the machine."""
+    folders = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    path = shutil.which(name, path=folders)
+    if path is None:
+        raise TargetError(f"{name} is not installed")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
