@@ -37,6 +37,8 @@ def from_base64(text: bytes, prefix: bytes) -> bytes:
     """Read a binary message from text, strictly: padded, and nothing but the alphabet of base64."""
     if not text.startswith(prefix):
         raise PacketError("not a message in base64")
+    if (len(text) - len(prefix)) % 4 or text.endswith(b"==="):
+        raise PacketError("bad base64: wrong padding")  # some of it gets past the strict mode
     try:
         return a2b_base64(memoryview(text)[len(prefix) :], strict_mode=True)
     except Base64Error as error:
