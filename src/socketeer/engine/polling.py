@@ -1,0 +1,186 @@
+"""The polling transport of a session: packets wait here until a GET fetches them. No I/O.
+
+The driver of a GET calls :meth:`Polling.begin_get`; where there is nothing to send yet it keeps the connection open, and
+:meth:`Polling.take` gives the answer once the driver has been woken. Between the wake-up and the answer further packets
+join the payload, so that a burst of events leaves in one response.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from socketeer.engine.http import ErrorCode, Response, error_response
+from socketeer.engine.session import State
+from socketeer.exceptions import PacketError
+from socketeer.protocol.packets import EnginePacket
+
+if TYPE_CHECKING:
+    from socketeer.engine.session import Session
+
+__all__ = ["Polling"]
+
+_log = logging.getLogger("socketeer.engine.polling")
+
+_CLOSE, _NOOP = EnginePacket(b"1"), EnginePacket(b"6")
+_BINARY_BODY = "application/octet-stream"
+_OK_HEADERS = ((b"content-type", b"text/html"), (b"cache-control", b"no-store"))
+
+
+class Polling:
+    """Hold the packets that wait for a GET, and the GET that waits for packets.
+
+    ``binary`` tells whether the client takes binary bodies (Engine.IO 3 without ``b64``).
+    """
+
+    __slots__ = ("_binary", "_buffer", "_buffered", "_last", "_posting", "_session", "_wake", "_woken")
+
+    name = "polling"
+
+    def __init__(self, session: Session, *, binary: bool) -> None:
+        self._session = session
+        self._binary = binary
+        self._buffer: list[EnginePacket] = []
+        self._buffered = 0
+        self._wake: Callable[[], None] | None = None
+        self._woken = False
+        self._posting = False
+        self._last = _CLOSE  # what a waiting GET gets when the session ends
+
+    # -- to the client
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether a GET waits and nothing is on its way to it."""
+        return self._wake is not None and not self._woken
+
+    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
+        """Buffer a text packet and its binary attachments next to each other."""
+        self._buffer.append(EnginePacket(text))
+        self._buffered += len(text)
+        for data in attachments:
+            self._buffer.append(EnginePacket(data, True))
+            self._buffered += len(data)
+        if self._buffered > self._session.options.max_buffered_bytes:
+            self._session.overflow(self._buffered)
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        if self._wake is not None and not self._woken:
+            self._woken = True
+            self._wake()
+
+    def release_with_noop(self) -> None:
+        """Answer a waiting GET, with a noop where there is nothing else: an upgrade waits for it."""
+        if self._wake is not None and not self._woken:
+            if not self._buffer:
+                self._buffer.append(_NOOP)
+            self._release()
+
+    def hand_over(self) -> list[EnginePacket]:
+        """Give away what no GET has fetched: the session moves to another transport."""
+        packets, self._buffer, self._buffered = self._buffer, [], 0
+        self._last = _NOOP
+        self._release()
+        return packets
+
+    def close(self) -> None:
+        """Send the close packet behind what is buffered, with the GET that waits or the next one."""
+        session = self._session
+        self._buffer.append(_CLOSE)
+        self._release()
+        session.wheel.call_later(session.options.close_timeout, lambda: session.end("forced close"))
+
+    def abandon(self) -> None:
+        """Release a waiting GET: the session is over."""
+        self._buffer.clear()
+        self._release()
+
+    # -- from the client
+
+    def begin_get(self, wake: Callable[[], None]) -> Response | None:
+        """Begin a GET.
+
+        Gives the answer where there is one now. Otherwise the GET waits: ``wake`` is called once, and then
+        :meth:`take` has the answer. A second GET while one waits ends the session.
+        """
+        session = self._session
+        if self._wake is not None:
+            session.end("transport error", "overlap from client: two GET requests at a time")
+            return error_response(ErrorCode.BAD_REQUEST)
+        if session.state is State.CLOSED or session.transport is not self:
+            return error_response(ErrorCode.BAD_REQUEST)
+        self._wake = wake
+        if self._buffer:
+            return self.take()
+        self._woken = False
+        return None
+
+    def take(self) -> Response:
+        """Give the payload for the GET that waits, and end its wait."""
+        self._wake = None
+        self._woken = False
+        packets, self._buffer, self._buffered = self._buffer, [], 0
+        session = self._session
+        if session.state is State.CLOSING:
+            session.end("forced close")
+        body, content_type = session.revision.codec.encode_payload(packets or [self._last], binary=self._binary)
+        return Response(
+            200,
+            ((b"content-type", content_type.encode()), (b"cache-control", b"no-store")),
+            body,
+        )
+
+    def abort_get(self) -> None:
+        """Take note that the client gave up its GET: the session ends."""
+        if self._wake is not None:
+            self._wake = None
+            self._end("poll connection closed prematurely")
+
+    def begin_post(self, content_type: str) -> Response | None:
+        """Begin a POST, before its body is read.
+
+        Gives the answer where the request is refused. A second POST while one is being read ends the session.
+        """
+        session = self._session
+        if session.state is not State.OPEN or session.transport is not self:
+            return error_response(ErrorCode.BAD_REQUEST)
+        if self._posting:
+            session.end("transport error", "overlap from client: two POST requests at a time")
+            return error_response(ErrorCode.BAD_REQUEST)
+        if content_type.startswith(_BINARY_BODY) and session.revision.server_pings:
+            session.end("transport error", "binary body, which this revision has not")
+            return error_response(ErrorCode.BAD_REQUEST)
+        self._posting = True
+        return None
+
+    def end_post(self, body: bytes, content_type: str) -> Response:
+        """Take the body of the POST that :meth:`begin_post` let in."""
+        self._posting = False
+        session = self._session
+        if session.state is not State.OPEN:
+            return error_response(ErrorCode.BAD_REQUEST)
+        try:
+            packets = session.revision.codec.decode_payload(body, binary=content_type.startswith(_BINARY_BODY))
+        except PacketError as error:
+            session.end("parse error", str(error))
+            return error_response(ErrorCode.BAD_REQUEST)
+        for packet in packets:
+            if packet.binary:
+                session.receive_binary(packet.data)
+            else:
+                if packet.data == _CLOSE.data:
+                    self._last = _NOOP
+                session.receive_text(packet.data)
+        return Response(200, _OK_HEADERS, b"ok")
+
+    def abort_post(self, reason: str) -> None:
+        """Take note that the body of a POST did not arrive, or was too large: the session ends."""
+        self._posting = False
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        if self._session.transport is self:  # not where the session has moved on meanwhile
+            self._session.end("transport error", reason)

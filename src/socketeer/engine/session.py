@@ -1,0 +1,296 @@
+"""One Engine.IO session: its state, its heartbeat, and the way packets take through it. No I/O.
+
+Packets come in through :meth:`Session.receive_text` and :meth:`Session.receive_frame`, straight from the WebSocket or from
+the body of a POST, and go up to the session's receiver. They go out through :meth:`Session.send` to the transport of the
+moment: :class:`~socketeer.engine.polling.Polling`, which buffers, or :class:`~socketeer.engine.websocket.WebSocket`,
+which writes. An idle session on a WebSocket owns one timer and nothing else that is its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.exceptions import PacketError
+from socketeer.options import ServerOptions
+
+if TYPE_CHECKING:
+    from socketeer.engine.polling import Polling
+    from socketeer.engine.websocket import Probe, WebSocket
+    from socketeer.protocol.revisions import Revision
+
+__all__ = ["Receiver", "Session", "State", "TracedSession", "Transport", "trace_enabled"]
+
+_log = logging.getLogger("socketeer.engine.session")
+
+_PING, _PONG, _MESSAGE, _BASE64, _CLOSE = b"234b1"
+_PING_PACKET, _PONG_PACKET = b"2", b"3"
+
+
+class State(Enum):
+    """Name the states of a session."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    """Closed by the server; the last packets are still to be fetched by a polling client."""
+    CLOSED = "closed"
+
+
+_TRANSITIONS: dict[State, frozenset[State]] = {
+    State.OPEN: frozenset({State.CLOSING, State.CLOSED}),
+    State.CLOSING: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+
+
+class Receiver(Protocol):
+    """Take what a session receives."""
+
+    def receive_text(self, data: bytes) -> None:
+        """Take a text message; ``data`` starts with the type digit of its Engine.IO packet."""
+
+    def receive_binary(self, data: bytes) -> None:
+        """Take a binary message."""
+
+    def session_closed(self, reason: str, description: str | None) -> None:
+        """Take note that the session is over; called once."""
+
+
+class Transport(Protocol):
+    """Carry packets to the client."""
+
+    name: str
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether a packet would leave at once."""
+
+    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
+        """Send a text packet and the binary messages that belong to it as one unit."""
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+
+    def abandon(self) -> None:
+        """Close at once: the session is over."""
+
+
+class Session:
+    """Hold one client's Engine.IO session.
+
+    ``on_closed`` is called once, after the receiver was told.
+    """
+
+    __slots__ = (
+        "_heartbeat",
+        "_max_buffered",
+        "_on_closed",
+        "_pinged",
+        "id",
+        "options",
+        "probe",
+        "receiver",
+        "revision",
+        "state",
+        "transport",
+        "wheel",
+    )
+
+    receiver: Receiver
+    transport: WebSocket | Polling
+
+    def __init__(
+        self,
+        id: str,
+        revision: Revision,
+        options: ServerOptions,
+        wheel: TimerWheel,
+        on_closed: Callable[[Session], None],
+    ) -> None:
+        self.id = id
+        self.revision = revision
+        self.options = options
+        self.wheel = wheel
+        self.state = State.OPEN
+        self.probe: Probe | None = None
+        self._on_closed = on_closed
+        self._pinged = False
+        self._heartbeat = Timer(self._beat)
+        wheel.start(
+            self._heartbeat,
+            options.ping_interval if revision.server_pings else options.ping_interval + options.ping_timeout,
+        )
+
+    # -- from the client
+
+    def receive_text(self, data: bytes) -> None:
+        """Take a text packet: its type digit and its data.
+
+        A packet that breaks the protocol closes the session with ``parse error``; nothing is raised.
+        """
+        if self.state is not State.OPEN:
+            return
+        try:
+            kind = data[0] if data else 0
+            if kind == _MESSAGE:
+                self.receiver.receive_text(data)
+            elif kind == _PONG:
+                self._receive_pong()
+            elif kind == _PING:
+                self._receive_ping()
+            elif kind == _BASE64:
+                self.receiver.receive_binary(self.revision.codec.decode_base64(data))
+            elif kind == _CLOSE:
+                self.end("transport close")
+            elif kind not in b"056":  # open, upgrade, noop: nothing to do for a server
+                raise PacketError("unknown packet type" if data else "empty packet")
+        except PacketError as error:
+            self.end("parse error", str(error))
+
+    def receive_frame(self, frame: bytes) -> None:
+        """Take the content of a binary WebSocket frame."""
+        if self.state is not State.OPEN:
+            return
+        try:
+            packet = self.revision.codec.unframe(frame)
+            if packet.binary:
+                self.receiver.receive_binary(packet.data)
+                return
+        except PacketError as error:
+            self.end("parse error", str(error))
+            return
+        self.receive_text(packet.data)
+
+    def receive_binary(self, data: bytes) -> None:
+        """Take a binary message from a polling payload."""
+        if self.state is not State.OPEN:
+            return
+        try:
+            self.receiver.receive_binary(data)
+        except PacketError as error:
+            self.end("parse error", str(error))
+
+    # -- to the client
+
+    def send(self, text: bytes, attachments: Sequence[bytes] = ()) -> None:
+        """Queue a text packet and its binary attachments as one unit; do nothing once the session is closing."""
+        if self.state is State.OPEN:
+            self.transport.send(text, attachments)
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether a packet would leave at once: what a volatile packet needs."""
+        return self.state is State.OPEN and self.transport.writable
+
+    def close(self, reason: str = "forced close") -> None:
+        """Close the session from this side, after what is queued has been sent.
+
+        The receiver is told at once. A polling client that does not fetch its last packets within ``close_timeout``
+        loses them.
+        """
+        if self.state is not State.OPEN:
+            return
+        _log.debug("%s closing: %s", self.id, reason)
+        self._become(State.CLOSING)  # an upgrade may still end, and then takes the last packets with it
+        self.wheel.stop(self._heartbeat)
+        self.transport.close()
+        self.receiver.session_closed(reason, None)
+
+    def end(self, reason: str, description: str | None = None) -> None:
+        """End the session now: the peer left, broke the protocol or fell silent."""
+        if self.state is State.CLOSED:
+            return
+        _log.debug("%s closed: %s (%s)", self.id, reason, description or "no description")
+        told = self.state is State.CLOSING
+        self._become(State.CLOSED)
+        self._drop_probe()
+        self.wheel.stop(self._heartbeat)
+        self.transport.abandon()
+        try:
+            if not told:
+                self.receiver.session_closed(reason, description)
+        finally:
+            self._on_closed(self)
+
+    def overflow(self, unsent: int) -> None:
+        """End a session whose client reads too slowly."""
+        self.end("transport error", f"{unsent} unsent bytes, more than max_buffered_bytes")
+
+    # -- heartbeat
+
+    def _beat(self) -> None:
+        options = self.options
+        if self.revision.server_pings and not self._pinged:
+            self._pinged = True
+            self.wheel.start(self._heartbeat, options.ping_timeout)
+            self.send(_PING_PACKET)
+        else:
+            self.end("ping timeout")
+
+    def _receive_pong(self) -> None:
+        if not self.revision.server_pings:
+            raise PacketError("pong from the side that sends the pings")
+        if self._pinged:  # one that nobody asked for changes nothing
+            self._pinged = False
+            self.wheel.start(self._heartbeat, self.options.ping_interval)
+
+    def _receive_ping(self) -> None:
+        if self.revision.server_pings:
+            raise PacketError("ping from the side that answers the pings")
+        self.wheel.start(self._heartbeat, self.options.ping_interval + self.options.ping_timeout)
+        self.send(_PONG_PACKET)
+
+    # -- upgrade
+
+    def upgrade(self, transport: WebSocket) -> None:
+        """Move to ``transport``; what was buffered for polling leaves first."""
+        packets = self.transport.hand_over()
+        self.transport = transport
+        self.probe = None
+        _log.debug("%s upgraded to %s", self.id, transport.name)
+        for packet in packets:
+            transport.send_packet(packet)
+        if self.state is State.CLOSING:
+            transport.close()
+
+    def _drop_probe(self) -> None:
+        probe, self.probe = self.probe, None
+        if probe is not None:
+            probe.cancel()
+
+    def _become(self, state: State) -> None:
+        if state not in _TRANSITIONS[self.state]:
+            raise RuntimeError(f"a session cannot go from {self.state} to {state}")
+        self.state = state
+
+
+class TracedSession(Session):
+    """Log every packet; used instead of :class:`Session` where the ``socketeer.engine.session`` scope is on."""
+
+    __slots__ = ()
+
+    def receive_text(self, data: bytes) -> None:
+        _log.debug("%s received %.200r", self.id, data)
+        super().receive_text(data)
+
+    def receive_frame(self, frame: bytes) -> None:
+        _log.debug("%s received %d binary bytes", self.id, len(frame))
+        super().receive_frame(frame)
+
+    def receive_binary(self, data: bytes) -> None:
+        _log.debug("%s received %d binary bytes", self.id, len(data))
+        super().receive_binary(data)
+
+    def send(self, text: bytes, attachments: Sequence[bytes] = ()) -> None:
+        _log.debug("%s sends %.200r and %d attachments", self.id, text, len(attachments))
+        super().send(text, attachments)
+
+
+def trace_enabled() -> bool:
+    """Tell whether sessions made now should log each packet."""
+    return _log.isEnabledFor(logging.DEBUG)
+
+

@@ -1,0 +1,203 @@
+"""The WebSocket transport of a session, and the probe that precedes it in an upgrade. No I/O.
+
+Below stands a :class:`Wire`: one WebSocket of whichever lane. It delivers what arrives to its ``sink``, which is the session
+itself once the transport is in use: between the wire and the session no call is left over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from socketeer.engine.polling import Polling
+from socketeer.engine.session import State
+from socketeer.engine.timers import Timer
+
+if TYPE_CHECKING:
+    from socketeer.engine.session import Session
+    from socketeer.protocol.packets import EnginePacket
+
+__all__ = ["Probe", "Sink", "WebSocket", "Wire"]
+
+_log = logging.getLogger("socketeer.engine.websocket")
+
+_NOOP_INTERVAL = 0.1
+"""How often a poll that keeps an upgrade waiting is released; the client may poll again before it pauses."""
+_CLOSING_HANDSHAKE = 2.0
+"""How long the peer may take to answer a close frame."""
+
+
+class Sink(Protocol):
+    """Take what arrives on a wire."""
+
+    def receive_text(self, data: bytes) -> None:
+        """Take the content of a text frame."""
+
+    def receive_frame(self, frame: bytes) -> None:
+        """Take the content of a binary frame."""
+
+    def end(self, reason: str, description: str | None = None) -> None:
+        """Take note that the wire is gone, or that its peer broke the rules of WebSocket."""
+
+
+class Wire(Protocol):
+    """Be one WebSocket: the seam between the engine and the I/O."""
+
+    sink: Sink
+
+    def send_text(self, data: bytes) -> None:
+        """Send a text frame."""
+
+    def send_binary(self, data: bytes) -> None:
+        """Send a binary frame."""
+
+    def unsent(self) -> int:
+        """Count the bytes that the operating system has not taken yet."""
+
+    def close(self) -> None:
+        """Send a close frame behind what is unsent; the connection ends when the peer has answered."""
+
+    def disconnect(self) -> None:
+        """Close the connection behind what is unsent."""
+
+    def abort(self) -> None:
+        """Close the connection now and throw away what is unsent."""
+
+
+class WebSocket:
+    """Send a session's packets through a wire."""
+
+    __slots__ = ("_session", "_wire", "congested")
+
+    name = "websocket"
+
+    def __init__(self, session: Session, wire: Wire) -> None:
+        self._session = session
+        self._wire = wire
+        self.congested = False
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether the operating system took everything so far."""
+        return not self._wire.unsent()
+
+    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
+        """Write a text frame and the binary frames that belong to it, one right after the other."""
+        self._wire.send_text(text)
+        if attachments:
+            frame = self._session.revision.codec.frame
+            for data in attachments:
+                self._wire.send_binary(frame(data))
+        if self.congested:
+            self._check()
+
+    def send_packet(self, packet: EnginePacket) -> None:
+        """Write one packet that was buffered for another transport."""
+        if packet.binary:
+            self._wire.send_binary(self._session.revision.codec.frame(packet.data))
+        else:
+            self._wire.send_text(packet.data)
+
+    def _check(self) -> None:
+        unsent = self._wire.unsent()
+        if unsent > self._session.options.max_buffered_bytes:
+            self._session.overflow(unsent)
+
+    def close(self) -> None:
+        """Close the WebSocket behind what is unsent."""
+        session = self._session
+        self._wire.close()
+        delay = session.options.close_timeout if self._wire.unsent() else _CLOSING_HANDSHAKE
+        session.wheel.call_later(delay, lambda: session.end("forced close"))
+
+    def abandon(self) -> None:
+        """Close the WebSocket; do not wait for a peer that does not read."""
+        if self._wire.unsent():
+            self._wire.abort()
+        else:
+            self._wire.close()
+            self._wire.disconnect()
+
+    def hand_over(self) -> list[EnginePacket]:
+        """Give away what is buffered: nothing ever is."""
+        return []
+
+
+class Probe:
+    """Take the frames of a WebSocket that wants to become the transport of a polling session.
+
+    The client asks with ``2probe``, is answered ``3probe``, pauses its polling, and takes over with ``5``. Anything else, or
+    silence for ``upgrade_timeout``, closes this WebSocket and leaves the session as it was.
+    """
+
+    __slots__ = ("_noop", "_session", "_timeout", "_wire")
+
+    def __init__(self, session: Session, wire: Wire) -> None:
+        self._session = session
+        self._wire = wire
+        self._noop = Timer(self._release_poll)
+        self._timeout = session.wheel.call_later(session.options.upgrade_timeout, self._expire)
+
+    def receive_text(self, data: bytes) -> None:
+        """Take the next step of the upgrade."""
+        session = self._session
+        if data == b"2probe":
+            self._wire.send_text(b"3probe")
+            session.wheel.start(self._noop, _NOOP_INTERVAL)
+        elif data == b"5" and session.state is not State.CLOSED:
+            self._stop()
+            self._wire.sink = session
+            session.upgrade(WebSocket(session, self._wire))
+        else:
+            self._fail("not a packet of an upgrade")
+
+    def receive_frame(self, frame: bytes) -> None:
+        """Refuse a binary frame: an upgrade has none."""
+        self._fail("binary frame in an upgrade")
+
+    def end(self, reason: str, description: str | None = None) -> None:
+        """Forget the upgrade: its WebSocket is gone."""
+        self._fail(description or reason)
+
+    def cancel(self) -> None:
+        """Close the WebSocket: the session ends, and the upgrade with it."""
+        self._stop()
+        self._wire.sink = DEAF
+        self._wire.close()
+        self._wire.disconnect()
+
+    def _release_poll(self) -> None:
+        transport = self._session.transport
+        if isinstance(transport, Polling):
+            transport.release_with_noop()
+            self._session.wheel.start(self._noop, _NOOP_INTERVAL)
+
+    def _expire(self) -> None:
+        self._fail("no upgrade packet within upgrade_timeout")
+
+    def _fail(self, reason: str) -> None:
+        _log.debug("%s not upgraded: %s", self._session.id, reason)
+        if self._session.probe is self:
+            self._session.probe = None
+        self.cancel()
+
+    def _stop(self) -> None:
+        self._session.wheel.stop(self._noop)
+        self._session.wheel.stop(self._timeout)
+
+
+class _Deaf:
+    """Ignore whatever still arrives on a wire that is being closed."""
+
+    def receive_text(self, data: bytes) -> None:
+        pass
+
+    def receive_frame(self, frame: bytes) -> None:
+        pass
+
+    def end(self, reason: str, description: str | None = None) -> None:
+        pass
+
+
+DEAF: Sink = _Deaf()

@@ -1,0 +1,259 @@
+"""Socket.IO over one session: namespaces side by side, and packets with their attachments put together. No I/O.
+
+Above stands a :class:`Host`, which decides about namespaces, and for each namespace that the client joined or is joining a
+:class:`Link`. A packet that breaks the protocol raises ``PacketError``; the session below ends over it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from socketeer.engine.session import Session
+from socketeer.engine.timers import Timer
+from socketeer.exceptions import PacketError
+from socketeer.multiplex.encoded import Encoded
+from socketeer.protocol import socket_json
+from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
+
+__all__ = ["Connection", "Host", "Link"]
+
+_log = logging.getLogger("socketeer.multiplex")
+
+_load = socket_json.load
+
+
+class Link(Protocol):
+    """Be one namespace of a connection: what the server calls a socket."""
+
+    def receive_event(self, args: list[Any], id: int | None) -> None:
+        """Take an event: its name and its arguments; ``id`` where an acknowledgement is asked for."""
+
+    def receive_ack(self, id: int, args: list[Any]) -> None:
+        """Take the acknowledgement of an event that was sent."""
+
+    def disconnected(self, reason: str, description: str | None = None) -> None:
+        """Take note that the namespace was left, or the connection lost."""
+
+
+class Host(Protocol):
+    """Decide about the namespaces of a connection."""
+
+    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> Link | None:
+        """Begin to let the client join; call ``accept`` or ``refuse`` of the connection, now or later.
+
+        Gives the link, or None where the client was refused at once.
+        """
+
+    def connection_closed(self, connection: Connection) -> None:
+        """Take note that the connection is over."""
+
+
+class _Partial:
+    """Hold a packet whose attachments are still coming."""
+
+    __slots__ = ("attachments", "packet", "size")
+
+    def __init__(self, packet: Packet, size: int) -> None:
+        self.packet = packet
+        self.attachments: list[bytes] = []
+        self.size = size
+
+
+class Connection:
+    """Multiplex the namespaces of one session."""
+
+    __slots__ = (
+        "_attachment_timer",
+        "_connect_timer",
+        "_host",
+        "_joining",
+        "_partial",
+        "_root",
+        "_waiting",
+        "links",
+        "request",
+        "session",
+    )
+
+    def __init__(self, session: Session, host: Host, request: Any) -> None:
+        self.session = session
+        self.request = request
+        self.links: dict[str, Link] = {}
+        self._host = host
+        self._root: Link | None = None
+        self._joining: dict[str, Link | None] = {}
+        self._waiting: list[Packet] = []
+        self._partial: _Partial | None = None
+        self._attachment_timer: Timer | None = None
+        self._connect_timer: Timer | None = session.wheel.call_later(
+            session.options.connect_timeout, self._connect_timed_out
+        )
+        session.receiver = self
+        if session.revision.implicit_root:
+            self._begin("/", None, "")
+
+    # -- from the client
+
+    def receive_text(self, data: bytes) -> None:
+        """Take a text message. Raises PacketError for what breaks the protocol."""
+        if self._partial is not None:
+            raise PacketError("text where an attachment is due")
+        if data.startswith(b'42["') and (root := self._root) is not None:
+            # Most packets by far: an event of the main namespace that asks for no acknowledgement.
+            args = _load(data[2:])
+            if args[0] in RESERVED_EVENTS:
+                raise PacketError(f"{args[0]!r} is a reserved event name")
+            root.receive_event(args, None)
+            return
+        packet = socket_json.decode(data, self.session.options.max_attachments)
+        if packet.attachments:
+            self._begin_attachments(packet, len(data))
+        else:
+            self._dispatch(packet)
+
+    def receive_binary(self, data: bytes) -> None:
+        """Take a binary message: the next attachment. Raises PacketError where none is due."""
+        partial = self._partial
+        if partial is None:
+            raise PacketError("binary message where no attachment is due")
+        partial.attachments.append(data)
+        partial.size += len(data)
+        if partial.size > self.session.options.max_packet_bytes:
+            raise PacketError("binary packet of more than max_packet_bytes")
+        packet = partial.packet
+        if len(partial.attachments) == packet.attachments:
+            self._partial = None
+            socket_json.restore(packet.data, partial.attachments)
+            self._dispatch(packet)
+
+    def session_closed(self, reason: str, description: str | None) -> None:
+        """Tell every namespace that the connection is over."""
+        self._stop_timers()
+        self._partial = None
+        self._waiting.clear()
+        joining, self._joining = self._joining, {}
+        links, self.links, self._root = self.links, {}, None
+        for link in [*links.values(), *joining.values()]:
+            if link is not None:
+                link.disconnected(reason, description)
+        self._host.connection_closed(self)
+
+    def _dispatch(self, packet: Packet) -> None:
+        kind = packet.type
+        if kind is PacketType.CONNECT:
+            self._connect(packet)
+            return
+        link = self._link(packet)
+        if link is None:
+            return
+        if kind is PacketType.EVENT:
+            link.receive_event(packet.data, packet.id)
+        elif kind is PacketType.ACK:
+            assert packet.id is not None
+            link.receive_ack(packet.id, packet.data)
+        elif kind is PacketType.DISCONNECT:
+            self.detach(packet.namespace)
+            link.disconnected("client namespace disconnect")
+        else:
+            raise PacketError("CONNECT_ERROR from a client")
+
+    def _link(self, packet: Packet) -> Link | None:
+        link = self.links.get(packet.namespace)
+        if link is None and self.session.revision.strict_namespaces:
+            raise PacketError(f"{packet.type.name} for the namespace {packet.namespace!r:.100}, which was not joined")
+        return link
+
+    def _begin_attachments(self, packet: Packet, size: int) -> None:
+        self._link(packet)
+        session = self.session
+        if size > session.options.max_packet_bytes:
+            raise PacketError("binary packet of more than max_packet_bytes")
+        self._partial = _Partial(packet, size)
+        if self._attachment_timer is None:
+            self._attachment_timer = Timer(self._attachments_timed_out)
+        session.wheel.start(self._attachment_timer, session.options.attachment_timeout)
+
+    def _attachments_timed_out(self) -> None:
+        if self._partial is not None:  # the timer is not stopped when a packet is complete: most come in one piece
+            self.session.end("parse error", "attachments did not arrive within attachment_timeout")
+
+    # -- joining and leaving
+
+    def _connect(self, packet: Packet) -> None:
+        query = ""
+        if self.session.revision.query_in_namespace:
+            packet.namespace, query = socket_json.split_query(packet.namespace)
+        namespace = packet.namespace
+        if namespace in self.links or namespace in self._joining:
+            if self.session.revision.strict_namespaces:
+                raise PacketError(f"second CONNECT for the namespace {namespace!r:.100}")
+        elif self.session.revision.implicit_root and "/" in self._joining:
+            # Clients of this revision expect the main namespace to be joined before any other.
+            packet.data = query
+            self._waiting.append(packet)
+        else:
+            self._begin(namespace, packet.data, query)
+
+    def _begin(self, namespace: str, auth: Any, query: str) -> None:
+        self._joining[namespace] = None
+        link = self._host.connect(self, namespace, auth, query)
+        if namespace in self._joining:
+            self._joining[namespace] = link
+
+    def accept(self, namespace: str, link: Link, id: str) -> None:
+        """Let the client in: the answer to its CONNECT leaves now."""
+        self._joining.pop(namespace, None)
+        self.links[namespace] = link
+        if namespace == "/":
+            self._root = link
+        self.session.wheel.stop(self._connect_timer)
+        self._connect_timer = None
+        self.session.send(self.session.revision.connected(namespace, id))
+        self._go_on()
+
+    def refuse(self, namespace: str, message: str, data: Any = None) -> None:
+        """Answer CONNECT with a refusal; the connection stays, for other namespaces or another try."""
+        self._joining.pop(namespace, None)
+        self.session.send(self.session.revision.refused(namespace, message, data))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting and "/" not in self._joining:
+            waiting, self._waiting = self._waiting, []
+            for packet in waiting:
+                self._begin(packet.namespace, None, packet.data)
+
+    def joined(self, namespace: str) -> bool:
+        """Tell whether the client is in ``namespace``."""
+        return namespace in self.links
+
+    def detach(self, namespace: str) -> None:
+        """Forget the link of a namespace that was left."""
+        self.links.pop(namespace, None)
+        if namespace == "/":
+            self._root = None
+
+    def leave(self, namespace: str) -> None:
+        """Tell the client that it was put out of ``namespace``."""
+        self.detach(namespace)
+        self.session.send(socket_json.encode(PacketType.DISCONNECT, namespace))
+
+    def _connect_timed_out(self) -> None:
+        self.session.close("forced close")
+
+    # -- to the client
+
+    def send(self, packet: Encoded) -> None:
+        """Send a packet and its attachments as one unit."""
+        self.session.send(packet.text, packet.attachments)
+
+    def close(self, reason: str) -> None:
+        """Put the client out of every namespace and close the connection."""
+        self.session.close(reason)
+
+    def _stop_timers(self) -> None:
+        wheel = self.session.wheel
+        wheel.stop(self._connect_timer)
+        wheel.stop(self._attachment_timer)
+        self._connect_timer = self._attachment_timer = None
