@@ -1,8 +1,8 @@
 """Fetch the browser client from npm while the package is built.
 
 The files that the server offers below ``/socket.io/`` come from the npm package ``socket.io-client``, pinned by
-``client/package-lock.json`` with its integrity hash. They are put into ``src/socketeer/client_dist``, which git ignores,
-so that wheels, source distributions and editable installs all find them at the same place.
+``client/package-lock.json`` with its integrity hash. They are put into ``src/socketeer/client_dist``, which git
+ignores, so that wheels, source distributions and editable installs all find them at the same place.
 """
 
 from __future__ import annotations
