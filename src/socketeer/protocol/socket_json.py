@@ -87,10 +87,11 @@ def load(text: bytes) -> Any:
         return _loads(text)
     except orjson.JSONDecodeError as error:
         reason = str(error)
-    if b"\\u" in text:
-        # The fast parser refuses the escape of a lone surrogate, which JavaScript strings may contain.
+    if b"\\u" in text or b"\xed" in text:
+        # The fast parser refuses lone surrogates, which JavaScript strings may contain: escaped or, from the text codec
+        # of older clients, as three bytes.
         try:
-            return json.loads(text, parse_constant=_refuse_constant)
+            return json.loads(text.decode("utf-8", "surrogatepass"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             reason = str(error)
     raise PacketError(f"invalid JSON: {reason}")
