@@ -223,8 +223,8 @@ def test_the_digits_of_an_ack_id_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    ["45", "46", '45["a"]', '45-["a"]', "451", "451-", '45a-["a"]', '45 1-["a"]', '45-1-["a"]', '451.0-["a"]', '45/a,1-["a"]',
-     '451["a"]', '451_["a"]', '45+1-["a"]', '45٣-["a"]', "450-", "450-{}", "46-0[]", '450-0-["a"]'],
+    ["45", "46", '45["a"]', '45-["a"]', "451", "451-", '45a-["a"]', '45 1-["a"]', '45-1-["a"]', '451.0-["a"]',
+     '45/a,1-["a"]', '451["a"]', '451_["a"]', '45+1-["a"]', '45٣-["a"]', "450-", "450-{}", "46-0[]", '450-0-["a"]'],
 )  # fmt: skip
 def test_a_binary_packet_declares_its_attachments(data: str) -> None:
     with pytest.raises(PacketError):
@@ -271,8 +271,10 @@ def test_a_namespace_that_is_not_utf_8_is_refused() -> None:
 
 
 def test_utf_16_is_not_json_text() -> None:
+    text = '["\u755c"]'.encode("utf-16-le")
+    assert b"\\u" in text  # so it gets as far as the lenient parser, which could guess the encoding
     with pytest.raises(PacketError):
-        decode(b"42" + '["\\ud800 戀\\\\u"]'.encode("utf-16-le"))
+        decode(b"42" + text)
 
 
 @pytest.mark.parametrize("text", [b'["\\ud800"]', b'["\xed\xa0\x80"]'])
@@ -436,8 +438,8 @@ def test_connects_round_trip(namespace: str, auth: dict[str, Any]) -> None:
 
 
 pieces = st.sampled_from(
-    [b"4", b"5", b"0", b"1", b"2", b"-", b"/", b",", b"[", b"]", b"{", b"}", b'"', b'"a"', b":", b"\\ud800", b"\xed\xa0\x80",
-     b'{"_placeholder":true,"num":0}', b"\xff", b"9" * 20, b" "]
+    [b"4", b"5", b"0", b"1", b"2", b"-", b"/", b",", b"[", b"]", b"{", b"}", b'"', b'"a"', b":", b"\\ud800",
+     b"\xed\xa0\x80", b'{"_placeholder":true,"num":0}', b"\xff", b"9" * 20, b" "]
 )  # fmt: skip
 
 
@@ -471,4 +473,11 @@ def test_any_payload_is_restored_or_refused(payload: list[Any], attachments: lis
         restored = socket_json.restore(payload, attachments)
     except PacketError:
         return
-    assert "_placeholder" not in repr(restored).replace("'_placeholder': ''", "") or "_placeholder" in repr(attachments)
+    waiting: list[Any] = [restored]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            assert value.get("_placeholder") is not True
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
