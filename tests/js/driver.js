@@ -1,0 +1,47 @@
+/*
+ * Run scenarios with one official client, at the command of tests/support/driver.py.
+ *
+ * Usage: driver.js <package of the client> <its major version>. Each line of standard input is a command
+ * {id, scenario, url, transport, params}; each line of standard output an answer: {id, said, value} while a scenario
+ * runs, and {id, ok, error} when it is over. Scenarios run side by side.
+ */
+"use strict";
+
+const readline = require("node:readline");
+const { Session } = require("./session.js");
+
+const [, , pack, major] = process.argv;
+const io = require(pack);
+const scenarios = Object.assign(
+  {},
+  ...["data", "acks", "rooms", "namespaces", "refusals", "endings", "lifelines"].map((name) =>
+    require(`./scenarios/${name}.js`),
+  ),
+);
+
+function answer(message) {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}
+
+async function run({ id, scenario, url, transport, params }) {
+  const session = new Session({ io, major: Number(major), url, transport, params }, (said, value) =>
+    answer({ id, said, value }),
+  );
+  try {
+    if (!Object.hasOwn(scenarios, scenario)) throw new Error(`no scenario ${scenario}`);
+    await scenarios[scenario](session);
+    await session.check();
+    answer({ id, ok: true });
+  } catch (error) {
+    answer({ id, ok: false, error: String((error && error.stack) || error) });
+  } finally {
+    session.close();
+  }
+}
+
+process.on("uncaughtException", (error) => answer({ crash: String(error.stack) }));
+process.on("unhandledRejection", (error) => answer({ crash: String((error && error.stack) || error) }));
+answer({ scenarios: Object.keys(scenarios).sort() });
+const lines = readline.createInterface({ input: process.stdin });
+lines.on("line", (line) => run(JSON.parse(line)));
+lines.on("close", () => process.exit(0));
