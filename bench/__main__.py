@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=_names(SCENARIOS), help=f"scenarios, of {','.join(SCENARIOS)}")
     parser.add_argument("--servers", type=_names(TARGETS), help=f"servers, of {','.join(TARGETS)}")
     parser.add_argument("--quick", action="store_true", help="one round of one second: to try it, not to quote it")
-    parser.add_argument("--in-flight", type=_count, default=1, help="messages each client keeps on its way (1)")
+    parser.add_argument("--in-flight", type=_count, help="messages each client keeps on its way (1, or 8 in stream)")
     parser.add_argument("--size", type=_count, default=64, help="bytes of an event's packet (64)")
     parser.add_argument("--connections", type=_count, default=2000, help="idle connections (2000)")
     parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write all samples")

@@ -31,13 +31,16 @@ class Scenario:
     clients: int
     figure: Callable[[Sample], float] = _cpu_per_message
     websocket: bool = True
-    per: str = "message"
+    in_flight: int = 1
 
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("echo", "Echo over WebSocket, server CPU per message", "µs", 50),
+        Scenario(
+            "stream", "The same echo, 8 messages of a client in flight, server CPU per message", "µs", 50, in_flight=8
+        ),
         Scenario("ack", "Acknowledged event over WebSocket, server CPU per message", "µs", 50),
         Scenario("broadcast", "Broadcast over WebSocket, server CPU per recipient", "µs", 500),
         Scenario(
@@ -56,7 +59,7 @@ class Settings:
     rounds: int
     seconds: float
     warm_up: float
-    in_flight: int
+    in_flight: int | None
     size: int
     idle_clients: int
 
@@ -93,7 +96,7 @@ def _run(number: int, scenario: Scenario, target: Target, settings: Settings) ->
             "--port": server.port,
             "--pid": server.pid,
             "--clients": clients,
-            "--in-flight": settings.in_flight,
+            "--in-flight": settings.in_flight or scenario.in_flight,
             "--size": settings.size,
             "--warm-up": settings.warm_up,
             "--seconds": settings.seconds,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from bench.load import wire
 from bench.load.meter import LoadError, Sample, Tally, Window
 from bench.load.polling import PollingClient
+from bench.load.visitor import upgrade_request, visit
 from bench.load.websocket import (
     Audience,
     AudienceClient,
     ControlClient,
     EchoClient,
-    VisitorClient,
     connect,
     connect_all,
     gather,
@@ -79,9 +79,10 @@ async def idle(load: Load) -> Sample:
     return Sample(load.clients, 0.0, 0.0, 0.0, after - before)
 
 
-async def visit(load: Load) -> Sample:
+async def come_and_go(load: Load) -> Sample:
     """Measure clients that connect, join the main namespace and leave."""
     tally = Tally()
+    request = upgrade_request(load.port)
     left = _MOST_VISITS
 
     async def worker() -> None:
@@ -90,10 +91,7 @@ async def visit(load: Load) -> Sample:
             if not left:
                 raise LoadError(f"more than {_MOST_VISITS} connections would be needed: measure for fewer seconds")
             left -= 1
-            client = VisitorClient(tally)
-            await connect(load.port, client)
-            client.leave()
-            await client.gone
+            await visit(load.port, request)
             tally.count += 1
 
     return await _measure_workers(load, tally, [worker() for _ in range(_VISITORS)])
@@ -101,11 +99,12 @@ async def visit(load: Load) -> Sample:
 
 SCENARIOS: dict[str, Callable[[Load], Awaitable[Sample]]] = {
     "echo": echo,
+    "stream": echo,
     "ack": ack,
     "broadcast": broadcast,
     "polling": polling,
     "idle": idle,
-    "connect": visit,
+    "connect": come_and_go,
 }
 
 

@@ -127,27 +127,6 @@ class ControlClient(Client):
             super().on_packet(packet)
 
 
-class VisitorClient(Client):
-    """A client that leaves again: it counts once it has been let in, and the close it asked for is no failure."""
-
-    def __init__(self, tally: Tally) -> None:
-        super().__init__(tally)
-        self._leaving = False
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def leave(self) -> None:
-        """Close the connection the way a browser does."""
-        self._leaving = True
-        self.transport.send_close(picows.WSCloseCode.OK)
-
-    def on_close(self) -> None:
-        if not self._leaving:
-            super().on_close()
-        if not self.gone.done():
-            self.gone.set_result(None)
-            self.transport.disconnect()
-
-
 async def connect(port: int, client: Client) -> None:
     """Connect a client by WebSocket and join the main namespace."""
     url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
