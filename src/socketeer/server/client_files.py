@@ -56,7 +56,8 @@ class ClientFiles:
     def respond(self, name: str, headers: Mapping[str, str], method: str) -> Response | None:
         """Answer a request for the file ``name``, or return ``None`` where there is none of that name.
 
-        The names of ``headers`` are in lower case.
+        The names of ``headers`` are in lower case. HEAD is answered as GET is: whoever sends the answer leaves the body
+        out and still tells its length.
         """
         if name not in NAMES:
             return None
@@ -77,7 +78,7 @@ class ClientFiles:
             return Response(304, common)
         kind = (b"content-type", _MAP if name.endswith(".map") else _SCRIPT)
         encoded = () if coding == "identity" else ((b"content-encoding", coding.encode("ascii")),)
-        return Response(200, (kind, *encoded, *common), b"" if method == "HEAD" else body)
+        return Response(200, (kind, *encoded, *common), body)
 
     def _body(self, name: str, coding: str) -> bytes:
         body = self._bodies.get((name, coding))
