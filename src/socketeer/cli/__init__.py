@@ -1,0 +1,34 @@
+"""The command line: ``socketeer demo``."""
+
+from __future__ import annotations
+
+import click
+
+from socketeer.cli.serve import BusyPort, serve
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="socketeer", prog_name="socketeer", message="%(prog)s %(version)s")
+def main() -> None:
+    """Socket.IO for Python."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=3000,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
+)
+def demo(host: str, port: int) -> None:
+    """Serve a chat: open it in two windows."""
+    from socketeer.cli.demo.app import create_app  # only this command needs it
+
+    try:
+        serve(create_app(), host, port, lambda url: click.echo(f"The chat is at {url} (Ctrl+C stops it)"))
+    except BusyPort as error:
+        raise click.ClickException(f"{error}; name another with --port") from error
