@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.plan import SCENARIOS, Run, Scenario, Settings, runs
 from bench.proc import allow_open_files
-from bench.report import aims, as_json, machine, summarise, tables
+from bench.report import aims, as_json, disturbance, machine, markdown, summarise, tables
 from bench.targets import HERE, TARGETS, Target, TargetError, install
 
 _SPARE_FILES = 500
@@ -35,7 +35,10 @@ def main() -> int:
     except (TargetError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    return _report(measured, settings, options.json)
+    except KeyboardInterrupt:
+        return 130
+    _report(measured, settings, options)
+    return 0
 
 
 def _measure(names: list[str], scenarios: list[str], settings: Settings) -> list[Run]:
@@ -52,19 +55,20 @@ def _measure(names: list[str], scenarios: list[str], settings: Settings) -> list
     return measured
 
 
-def _report(measured: list[Run], settings: Settings, path: Path) -> int:
+def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:
     summary = summarise(measured)
     facts = machine()
     print(f"\n{facts['processor']}, {facts['cores']} cores, {facts['system']}, {facts['date']}; load averages", end=" ")
     print(*(f"{load:.1f}" for load in os.getloadavg()))
     for target, versions in sorted({run.target: run.versions for run in measured}.items()):
         print(f"{TARGETS[target].title}: {versions}")
-    print(f"\n{tables(summary)}\n")
+    print(f"\n{markdown(summary) if options.markdown else tables(summary)}\n")
     for _, line in aims(summary):
         print(line)
-    path.write_text(json.dumps(as_json(measured, summary, settings), indent=2) + "\n")
-    print(f"\nAll samples: {os.path.relpath(path)}")
-    return 0
+    if (warning := disturbance(measured)) is not None:
+        print(f"\n{warning}")
+    options.json.write_text(json.dumps(as_json(measured, summary, settings), indent=2) + "\n")
+    print(f"\nAll samples: {os.path.relpath(options.json)}")
 
 
 def _options() -> argparse.Namespace:
@@ -78,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=_count, default=64, help="bytes of an event's packet (64)")
     parser.add_argument("--connections", type=_count, default=2000, help="idle connections (2000)")
     parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write all samples")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.0 if options.quick else 4.0)

@@ -15,6 +15,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(sum(_times(member)) for member in _family(pid)) / _TICKS
 
 
+def machine_cpu_seconds() -> float:
+    """Return the CPU time that the whole machine has spent on anything."""
+    user, nice, system, _idle, _waiting, *interrupts = (
+        int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+    )
+    return (user + nice + system + sum(interrupts)) / _TICKS
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process and its descendants."""
     page = os.sysconf("SC_PAGE_SIZE")

@@ -11,6 +11,7 @@ from typing import Any
 from bench.plan import SCENARIOS, Run, Scenario, Settings
 from bench.targets import TARGETS
 
+_QUIET = 0.1  # of one core
 PEERS = ("node", "python-socketio")
 
 
@@ -82,21 +83,36 @@ def _rows(scenario: Scenario, runs: list[Run]) -> list[Row]:
 
 def tables(summary: dict[str, list[Row]]) -> str:
     """Return the tables for the terminal."""
-    return "\n\n".join(_table(SCENARIOS[name], rows) for name, rows in summary.items())
+    return "\n\n".join(_as_text(SCENARIOS[name], _grid(SCENARIOS[name], rows)) for name, rows in summary.items())
 
 
-def _table(scenario: Scenario, rows: list[Row]) -> str:
+def markdown(summary: dict[str, list[Row]]) -> str:
+    """Return the tables as Markdown, for a page of the manual."""
+    return "\n".join(_as_markdown(SCENARIOS[name], _grid(SCENARIOS[name], rows)) for name, rows in summary.items())
+
+
+def _grid(scenario: Scenario, rows: list[Row]) -> list[list[str]]:
+    """Return the lines of a table, the head first."""
     timed = any(row.per_second for row in rows)
     head = ["", f"median {scenario.unit}", "spread"]
     head += ["per second", "server CPU", "load CPU"] if timed else []
     head += [f"/ {peer}" for peer in PEERS if any(peer in row.ratios for row in rows)]
-    body = [_cells(row, timed) for row in rows]
-    widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
+    return [head, *(_cells(row, timed) for row in rows)]
+
+
+def _as_text(scenario: Scenario, grid: list[list[str]]) -> str:
+    widths = [max(len(line[column]) for line in grid) for column in range(len(grid[0]))]
     lines = [scenario.title]
-    for line in [head, *body]:
-        first, *rest = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        lines.append("  " + "  ".join([first.strip().ljust(widths[0]), *rest]))
+    for first, *rest in grid:
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  " + "  ".join([first.ljust(widths[0]), *cells]))
     return "\n".join(lines)
+
+
+def _as_markdown(scenario: Scenario, grid: list[list[str]]) -> str:
+    rule = ["---", *("---:" for _ in grid[0][1:])]
+    lines = [f"| {' | '.join(line)} |" for line in (grid[0], rule, *grid[1:])]
+    return "\n".join([f"### {scenario.title}", "", *lines, ""])
 
 
 def _cells(row: Row, timed: bool) -> list[str]:
@@ -123,6 +139,14 @@ def aims(summary: dict[str, list[Row]]) -> list[tuple[bool, str]]:
     return verdicts
 
 
+def disturbance(runs: list[Run]) -> str | None:
+    """Return a warning if other programs kept the machine busy: caches and cores were not the server's alone."""
+    shares = [run.sample.other_cpu / run.sample.wall for run in runs if run.sample.wall]
+    if not shares or median(shares) <= _QUIET:
+        return None
+    return f"Other programs used {median(shares):.0%} of a core (median, at most {max(shares):.0%}): do not quote this."
+
+
 def machine() -> dict[str, str | int]:
     """Return what the figures were measured on."""
     models = [line for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")]
@@ -142,6 +166,7 @@ def as_json(runs: list[Run], summary: dict[str, list[Row]], settings: Settings) 
         "versions": {run.target: run.versions for run in runs},
         "summary": {name: [asdict(row) for row in rows] for name, rows in summary.items()},
         "aims": [{"met": met, "aim": line} for met, line in aims(summary)],
+        "disturbance": disturbance(runs),
         "runs": [asdict(run) for run in runs],
     }
 

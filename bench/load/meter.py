@@ -4,17 +4,18 @@ import asyncio
 import time
 from dataclasses import asdict, dataclass
 
-from bench.proc import cpu_seconds
+from bench.proc import cpu_seconds, machine_cpu_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run measured; times in seconds."""
+    """What one run measured; times in seconds. ``other_cpu`` is what neither the server nor the load used."""
 
     count: int
     wall: float
     server_cpu: float
     load_cpu: float
+    other_cpu: float
     memory: int = 0
 
     def as_json(self) -> dict[str, float]:
@@ -61,11 +62,11 @@ class Window:
         after = self._reading(tally)
         tally.stopping = True
         tally.check()
-        count, wall, server, load = (end - start for start, end in zip(before, after, strict=True))
+        count, wall, server, load, all_cpu = (end - start for start, end in zip(before, after, strict=True))
         if not count:
             raise LoadError(f"nothing came back within {self.seconds} s")
-        return Sample(int(count), wall, server, load)
+        return Sample(int(count), wall, server, load, max(0.0, all_cpu - server - load))
 
-    def _reading(self, tally: Tally) -> tuple[float, float, float, float]:
-        # The walk through /proc takes time of its own: read the cheap clocks right beside it.
-        return tally.count, time.perf_counter(), cpu_seconds(self.pid), time.process_time()
+    def _reading(self, tally: Tally) -> tuple[float, float, float, float, float]:
+        server = cpu_seconds(self.pid)
+        return tally.count, time.perf_counter(), server, time.process_time(), machine_cpu_seconds()

@@ -76,7 +76,7 @@ async def idle(load: Load) -> Sample:
     after = await _settled_memory(load, control)
     tally.stopping = True
     tally.check()
-    return Sample(load.clients, 0.0, 0.0, 0.0, after - before)
+    return Sample(load.clients, 0.0, 0.0, 0.0, 0.0, memory=after - before)
 
 
 async def come_and_go(load: Load) -> Sample:
