@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import pytest
@@ -175,11 +175,19 @@ def test_a_callable_that_fails_refuses_and_is_logged(caplog: pytest.LogCaptureFi
     assert "no such tenant" in caplog.text
 
 
-def test_a_callable_that_answers_with_a_coroutine_refuses_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    async def later() -> bool:
+async def _asynchronous(origin: str) -> bool:
+    return True
+
+
+class _Later:
+    def __await__(self) -> Generator[None, None, bool]:
+        yield
         return True
 
-    assert not allowed(lambda origin: later(), APP)
+
+@pytest.mark.parametrize("later", [_asynchronous, lambda origin: _Later()])
+def test_a_callable_that_answers_later_refuses_and_says_so(later: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert not allowed(lambda origin: later(origin), APP)
     assert "awaitable" in caplog.text
 
 
@@ -357,10 +365,6 @@ def test_hostile_text_is_escaped_and_cut_in_the_refusal(hostile: str) -> None:
 def test_a_value_of_the_wrong_type_is_refused_by_name(cors: Any) -> None:
     with pytest.raises(TypeError, match="option 'cors'"):
         policy(cors)
-
-
-async def _asynchronous(origin: str) -> bool:
-    return True
 
 
 @pytest.mark.parametrize("cors", [_asynchronous, [_asynchronous]])
