@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.backend import REFERENCE
 from tests.support.driver import CLIENTS, TRANSPORTS, Driver
 
 ALL = (1, 2, 3, 4)
@@ -62,6 +63,14 @@ SCENARIOS: dict[str, tuple[int, ...]] = {
     "client-talks-nonsense": ALL,
     "comes-back-to-the-same-server": ALL,
 }
+# 1.x encodes text in polling bodies as UTF-8 twice and wants it so. Node's server does neither undo nor do that: it
+# reads mojibake, and a client that gets other text than ASCII closes. Ours speaks the client's dialect.
+REFERENCE_FAILS = {
+    ("client1", "polling", "connect"),
+    ("client1", "upgrade", "connect"),
+    ("client1", "polling", "query"),
+    ("client1", "polling", "unicode"),
+}
 ELSEWHERE = {"stays-alive", "dropped-when-silent", "comes-back", "server-shuts-down"}
 
 
@@ -75,9 +84,16 @@ def combinations() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("client", "transport", "scenario"), list(combinations()))
-def test_client(driver: Callable[[str], Driver], url: str, client: str, transport: str, scenario: str) -> None:
+def test_client(
+    driver: Callable[[str], Driver], front: str, url: str, client: str, transport: str, scenario: str
+) -> None:
     """Run one scenario."""
-    driver(client).start(scenario, url, transport).result()
+    run = driver(client).start(scenario, url, transport)
+    if front == REFERENCE and (client, transport, scenario) in REFERENCE_FAILS:
+        with pytest.raises(AssertionError):
+            run.result()
+    else:
+        run.result()
 
 
 def test_no_scenario_is_forgotten(driver: Callable[[str], Driver]) -> None:

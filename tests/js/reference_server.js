@@ -69,6 +69,8 @@ function basics(socket) {
 function data(socket) {
   const counted = [];
   socket.on("describe", (...args) => args.pop()(args.map(describe)));
+  socket.on("code points", (text, ack) => ack(Array.from(text, (character) => character.codePointAt(0))));
+  socket.on("from code points", (numbers, ack) => ack(String.fromCodePoint(...numbers)));
   socket.on("message", (...args) => socket.send(...args));
   socket.on("count", (number) => counted.push(number));
   socket.on("counted", (ack) => ack(counted));

@@ -55,6 +55,10 @@ module.exports = {
     const answers = t.collect(socket, "echo", TEXTS.length);
     for (const text of TEXTS) socket.emit("echo", text);
     same(await answers, TEXTS.map((text) => [text]));
+    for (const text of TEXTS) {
+      same(await t.askOne(socket, "code points", text), Array.from(text, (character) => character.codePointAt(0)));
+      same(await t.askOne(socket, "from code points", Array.from(text, (part) => part.codePointAt(0))), text);
+    }
   },
 
   /* Text cut in the middle of an astral character is what careless programs send. */
@@ -91,7 +95,7 @@ module.exports = {
     const [a, b, c] = ["a", "bb", "ccc"].map((text) => Buffer.from(text));
     await echoes(t, socket, [a, [b, { c }]], { list: [1, c, null, [a]], deep: { deeper: { b } } });
     await echoes(t, socket, ...Array.from({ length: 10 }, (_, i) => Buffer.alloc(i, i)));
-    await echoes(t, socket, a, Buffer.alloc(0), a, { _placeholder: true });
+    await echoes(t, socket, a, Buffer.alloc(0), a);
     const answers = t.collect(socket, "echo", 30);
     for (let i = 0; i < 30; i++) socket.emit("echo", i, i % 3 ? "text" : [Buffer.from([i]), Buffer.from([i, i])]);
     same(

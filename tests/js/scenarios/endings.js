@@ -4,6 +4,9 @@
 const assert = require("node:assert/strict");
 const { same } = require("../session.js");
 
+/* Each breaks the protocol with one packet. */
+const NONSENSE = ["9", "99", '2{"not":"a list"}', "51-x", '50-["a"]', "2[1", "2[{}]", '2["disconnect"]', '1"x"'];
+
 async function joined(t, options) {
   const socket = await t.connect("/", options);
   const id = await t.askOne(socket, "whoami");
@@ -116,7 +119,7 @@ module.exports = {
 
   /* A peer that breaks the protocol loses its own connection, and nothing else happens. */
   async "client-talks-nonsense"(t) {
-    for (const nonsense of ["9", "2", '2{"not":"a list"}', "51-x", "2[1", '2["disconnect"]']) {
+    for (const nonsense of NONSENSE) {
       const client = await joined(t);
       const reason = gone(t, client.socket);
       client.socket.io.engine.write(nonsense);

@@ -4,8 +4,10 @@
 const assert = require("node:assert/strict");
 const { same } = require("../session.js");
 
-function given(t, token) {
-  return t.modern ? { auth: { token } } : { query: { token } };
+/* Ask for the guarded namespace with a token: on the connection of `main`, which 1.x can only do on its own. */
+function guard(t, main, token) {
+  const options = t.modern ? { auth: { token } } : { query: { token } };
+  return t.open("/guarded", { ...(t.major > 1 ? { on: main } : {}), ...options });
 }
 
 /* Resolve with what the refused client is told: {message, data} of an error, or the bare value for old clients. */
@@ -34,7 +36,7 @@ async function alive(t, socket) {
 module.exports = {
   async "refused-with-data"(t) {
     const main = await t.connect();
-    const guarded = t.open("/guarded", { on: main, ...given(t, "wrong") });
+    const guarded = guard(t, main, "wrong");
     await refused(t, guarded, "not authorized", { code: 7, hints: ["ask", "wait"] });
     await alive(t, main);
     await refused(t, t.open("/guarded"), "not authorized", { code: 7, hints: ["ask", "wait"] });
@@ -42,26 +44,26 @@ module.exports = {
 
   async "refused-without-data"(t) {
     const main = await t.connect();
-    await refused(t, t.open("/guarded", { on: main, ...given(t, "plain") }), "not authorized", undefined);
+    await refused(t, guard(t, main, "plain"), "not authorized", undefined);
     await alive(t, main);
   },
 
   /* An exception that nobody meant for the client tells it nothing. */
   async "refused-by-a-failure"(t) {
     const main = await t.connect();
-    const error = await refusal(t, t.open("/guarded", { on: main, ...given(t, "boom") }));
+    const error = await refusal(t, guard(t, main, "boom"));
     assert.doesNotMatch(JSON.stringify([error, String(error), error.data]), /inner workings/);
     await alive(t, main);
   },
 
   async "admitted-after-a-refusal"(t) {
     const main = await t.connect();
-    const guarded = t.open("/guarded", { on: main, ...given(t, "wrong") });
+    const guarded = guard(t, main, "wrong");
     await refusal(t, guarded);
     guarded.off("connect");
     if (t.modern) guarded.auth = { token: "secret" };
-    else if (t.major === 2) guarded.query = "token=secret";
-    const admitted = t.modern || t.major === 2 ? guarded : t.open("/guarded", given(t, "secret"));
+    else guarded.query = "token=secret";
+    const admitted = t.major > 1 ? guarded : guard(t, main, "secret");
     const connected = t.next(admitted, "connect");
     admitted.connect();
     await connected;

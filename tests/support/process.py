@@ -1,0 +1,54 @@
+"""Serve the application of the tests in a process of its own: ``python -m tests.support.process --port P --lane L``.
+
+It prints ``listening <port>`` once it accepts connections and ``gone <id> <reason>`` for each socket that goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import threading
+import time
+
+import uvicorn
+
+from tests.support.app import create
+from tests.support.serving import LANES, WEBSOCKET_CLASSES
+
+
+def announce(port: int) -> None:
+    """Print that the server listens as soon as it does."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            print(f"listening {port}", flush=True)
+            return
+
+
+def note(id: str, reason: str) -> None:
+    """Print that a socket is gone."""
+    print(f"gone {id} {reason}", flush=True)
+
+
+def main() -> None:
+    """Serve until a signal comes: on the fast lane as ``listen`` does it, on the portable one with plain uvicorn."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--lane", choices=LANES, required=True)
+    parser.add_argument("--options", type=json.loads, default={})
+    arguments = parser.parse_args()
+    io = create(note, **arguments.options)
+    threading.Thread(target=announce, args=(arguments.port,), daemon=True).start()
+    if arguments.lane == "fast":
+        io.listen(arguments.port)
+    else:
+        websocket_class = WEBSOCKET_CLASSES[arguments.lane]
+        uvicorn.run(io, port=arguments.port, ws=websocket_class, log_level="warning", timeout_graceful_shutdown=1)
+
+
+if __name__ == "__main__":
+    main()
