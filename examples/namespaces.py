@@ -46,7 +46,7 @@ def latest(socket: Socket) -> str:
 
 @teams.event
 def name(socket: Socket) -> str:
-    return socket.namespace.name
+    return socket.nsp.name
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from socketeer import AckTimeout, ConnectionRefused, Server, Socket
-from socketeer.cli.demo.chat import LIMITS, Chat, Invalid, Person, Room
+from socketeer.cli.demo.chat import LIMITS, Chat, Invalid, Message, Person, Room
 
 __all__ = ["create_app", "create_server"]
 
@@ -116,8 +116,16 @@ def _on_messages(io: Server, chat: Chat) -> None:
         except AckTimeout as error:
             received = len(error.responses)
         message.delivered = {"received": received, "of": others}
-        news = {"id": message.id, "room": message.room, **message.delivered}
-        io.to(_person_room(message.sender)).emit("delivered", news)
+        _tell_sender(io, message)
+
+    @io.event("caught up")
+    def caught_up(socket: Socket, name: str) -> None:
+        try:
+            fresh = chat.caught_up(socket.id, name)
+        except Invalid:
+            return
+        for message in fresh:
+            _tell_sender(io, message)
 
     @io.event
     def image(socket: Socket, name: str, message_id: str) -> bytes | None:
@@ -135,6 +143,11 @@ def _on_messages(io: Server, chat: Chat) -> None:
             return
         news = {"room": room.name, "person": room.members[socket.id].wire(), "on": on is True}
         socket.to(_room(room)).volatile.emit("typing", news)
+
+
+def _tell_sender(io: Server, message: Message) -> None:
+    news = {"id": message.id, "room": message.room, **(message.delivered or {})}
+    io.to(_person_room(message.sender)).emit("delivered", news)
 
 
 def _auth(socket: Socket) -> dict[str, Any]:

@@ -144,7 +144,10 @@ class Chat:
     def leave(self, socket_id: str, name: object) -> Room | None:
         """Take a socket out of a room; return the room if it was in it."""
         room = self.rooms.get(name) if isinstance(name, str) else None
-        return room if room is not None and room.members.pop(socket_id, None) else None
+        if room is None or socket_id not in room.members:
+            return None
+        del room.members[socket_id]
+        return room
 
     def room_with(self, socket_id: str, name: object) -> Room:
         """Return the room of that name, which the socket must be in."""
@@ -174,6 +177,19 @@ class Chat:
             raise Invalid("The message is empty.")
         self._keep(room, message)
         return message, True
+
+    def caught_up(self, socket_id: str, name: object) -> list[Message]:
+        """Note that somebody has read a room's history; return the messages that nobody had received before."""
+        room = self.room_with(socket_id, name)
+        reader = room.members[socket_id]
+        fresh = [
+            message
+            for message in room.history
+            if message.sender.id != reader.id and not (message.delivered and message.delivered["received"])
+        ]
+        for message in fresh:
+            message.delivered = {"received": 1, "of": 1}
+        return fresh
 
     def summary(self) -> list[dict[str, Any]]:
         """Return every room's name and the number of people in it."""
