@@ -57,6 +57,8 @@ class ServerOptions:
     """The most fragments of one WebSocket message."""
     max_buffered_bytes: int = 16_000_000
     """The most unsent bytes of a session; one that reads too slowly to stay below is closed."""
+    max_waiting_events: int = 1000
+    """The most events that wait while the ``connection`` handlers of their socket are still attaching listeners."""
     cors: Any = None
     """Which other origins may connect: an origin, ``"*"``, a pattern, a callable, a list of these or a ``Cors`` record."""
     serve_client: bool = True

@@ -292,5 +292,3 @@ class TracedSession(Session):
 def trace_enabled() -> bool:
     """Tell whether sessions made now should log each packet."""
     return _log.isEnabledFor(logging.DEBUG)
-
-

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from socketeer.engine.session import Session
     from socketeer.protocol.packets import EnginePacket
 
-__all__ = ["Probe", "Sink", "WebSocket", "Wire"]
+__all__ = ["CLOSING_HANDSHAKE", "DEAF", "Probe", "Sink", "WebSocket", "Wire"]
 
 _log = logging.getLogger("socketeer.engine.websocket")
 
 _NOOP_INTERVAL = 0.1
 """How often a poll that keeps an upgrade waiting is released; the client may poll again before it pauses."""
-_CLOSING_HANDSHAKE = 2.0
+CLOSING_HANDSHAKE = 2.0
 """How long the peer may take to answer a close frame."""
 
 
@@ -45,6 +45,8 @@ class Wire(Protocol):
     """Be one WebSocket: the seam between the engine and the I/O."""
 
     sink: Sink
+    congested: bool
+    """Whether bytes may be piling up, so that they have to be counted."""
 
     def send_text(self, data: bytes) -> None:
         """Send a text frame."""
@@ -68,14 +70,13 @@ class Wire(Protocol):
 class WebSocket:
     """Send a session's packets through a wire."""
 
-    __slots__ = ("_session", "_wire", "congested")
+    __slots__ = ("_session", "_wire")
 
     name = "websocket"
 
     def __init__(self, session: Session, wire: Wire) -> None:
         self._session = session
         self._wire = wire
-        self.congested = False
 
     @property
     def writable(self) -> bool:
@@ -84,12 +85,13 @@ class WebSocket:
 
     def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
         """Write a text frame and the binary frames that belong to it, one right after the other."""
-        self._wire.send_text(text)
+        wire = self._wire
+        wire.send_text(text)
         if attachments:
             frame = self._session.revision.codec.frame
             for data in attachments:
-                self._wire.send_binary(frame(data))
-        if self.congested:
+                wire.send_binary(frame(data))
+        if wire.congested:
             self._check()
 
     def send_packet(self, packet: EnginePacket) -> None:
@@ -108,7 +110,7 @@ class WebSocket:
         """Close the WebSocket behind what is unsent."""
         session = self._session
         self._wire.close()
-        delay = session.options.close_timeout if self._wire.unsent() else _CLOSING_HANDSHAKE
+        delay = session.options.close_timeout if self._wire.unsent() else CLOSING_HANDSHAKE
         session.wheel.call_later(delay, lambda: session.end("forced close"))
 
     def abandon(self) -> None:

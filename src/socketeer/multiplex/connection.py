@@ -32,7 +32,7 @@ class Link(Protocol):
     def receive_ack(self, id: int, args: list[Any]) -> None:
         """Take the acknowledgement of an event that was sent."""
 
-    def disconnected(self, reason: str, description: str | None = None) -> None:
+    def left(self, reason: str, description: str | None = None) -> None:
         """Take note that the namespace was left, or the connection lost."""
 
 
@@ -136,7 +136,7 @@ class Connection:
         links, self.links, self._root = self.links, {}, None
         for link in [*links.values(), *joining.values()]:
             if link is not None:
-                link.disconnected(reason, description)
+                link.left(reason, description)
         self._host.connection_closed(self)
 
     def _dispatch(self, packet: Packet) -> None:
@@ -154,7 +154,7 @@ class Connection:
             link.receive_ack(packet.id, packet.data)
         elif kind is PacketType.DISCONNECT:
             self.detach(packet.namespace)
-            link.disconnected("client namespace disconnect")
+            link.left("client namespace disconnect")
         else:
             raise PacketError("CONNECT_ERROR from a client")
 
@@ -197,9 +197,7 @@ class Connection:
 
     def _begin(self, namespace: str, auth: Any, query: str) -> None:
         self._joining[namespace] = None
-        link = self._host.connect(self, namespace, auth, query)
-        if namespace in self._joining:
-            self._joining[namespace] = link
+        self.set_joining(namespace, self._host.connect(self, namespace, auth, query))
 
     def accept(self, namespace: str, link: Link, id: str) -> None:
         """Let the client in: the answer to its CONNECT leaves now."""
@@ -224,9 +222,14 @@ class Connection:
             for packet in waiting:
                 self._begin(packet.namespace, None, packet.data)
 
-    def joined(self, namespace: str) -> bool:
-        """Tell whether the client is in ``namespace``."""
-        return namespace in self.links
+    def is_joining(self, namespace: str) -> bool:
+        """Tell whether an answer to CONNECT is still due."""
+        return namespace in self._joining
+
+    def set_joining(self, namespace: str, link: Link | None) -> None:
+        """Name the link of a client that is joining, where :meth:`Host.connect` could not do it yet."""
+        if namespace in self._joining:
+            self._joining[namespace] = link
 
     def detach(self, namespace: str) -> None:
         """Forget the link of a namespace that was left."""

@@ -1,0 +1,43 @@
+"""Socket.IO for Python."""
+
+from socketeer.engine.cors import Cors
+from socketeer.exceptions import (
+    AckTimeout,
+    ConnectionRefused,
+    Disconnected,
+    NotServing,
+    PacketError,
+    SocketeerError,
+    UsageError,
+)
+from socketeer.options import ServerOptions
+from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
+from socketeer.server.handlers import BadArguments
+from socketeer.server.handshake import Handshake
+from socketeer.server.namespace import Namespace, ParentNamespace
+from socketeer.server.server import Server
+from socketeer.server.socket import Ack, Socket, SocketOperator
+
+__all__ = [
+    "Ack",
+    "AckTimeout",
+    "BadArguments",
+    "BroadcastOperator",
+    "ConnectionRefused",
+    "Cors",
+    "Disconnected",
+    "Handshake",
+    "Namespace",
+    "NotServing",
+    "PacketError",
+    "ParentNamespace",
+    "RemoteSocket",
+    "Server",
+    "ServerOptions",
+    "Socket",
+    "SocketOperator",
+    "SocketeerError",
+    "UsageError",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,340 @@
+"""Emitting to many: the operator that selects sockets, and what it gives back of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from socketeer.adapters.base import Selection
+from socketeer.exceptions import AckTimeout
+from socketeer.multiplex.encoded import Body, encode_body
+from socketeer.protocol.packets import RESERVED_EVENTS
+
+if TYPE_CHECKING:
+    from socketeer.server.handshake import Handshake
+    from socketeer.server.namespace import Namespace
+    from socketeer.server.socket import Socket
+
+__all__ = ["AckCallback", "BroadcastOperator", "Broadcasting", "RemoteSocket", "Rooms", "encode_event", "flatten"]
+
+Rooms = str | Iterable[str]
+AckCallback = Callable[..., Any]
+
+
+def encode_event(event: str | int, args: tuple[Any, ...], max_attachments: int) -> Body:
+    """Encode an event.
+
+    Raises ``ValueError`` for a reserved name or too many binary values, ``TypeError`` for what JSON cannot say.
+    """
+    if event in RESERVED_EVENTS:
+        raise ValueError(f"{event!r} is a reserved event name")
+    if not isinstance(event, str | int) or isinstance(event, bool):
+        raise TypeError(f"the name of an event must be a str or an int, not {event!r}")
+    try:
+        return encode_body([event, *args], max_attachments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"emit({event!r}): {error}") from None
+
+
+def room_names(rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
+    """Put rooms given one by one, or as lists, into one tuple without repetitions."""
+    names: list[str] = []
+    for room in rooms:
+        names.extend([room] if isinstance(room, str) else room)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a room is a str, not {name!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def flatten(args: list[Any]) -> Any:
+    """Give an acknowledgement's arguments as one value: None, the only one, or a tuple of several."""
+    if len(args) == 1:
+        return args[0]
+    return tuple(args) if args else None
+
+
+def check_timeout(seconds: float) -> float:
+    """Check the argument of ``timeout()``."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"timeout() takes a number of seconds, not {seconds!r}")
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"timeout() takes a finite number of seconds that is not negative, not {seconds!r}")
+    return float(seconds)
+
+
+class Broadcasting:
+    """Offer everything that can be done with many sockets; each selection is an operator of its own."""
+
+    __slots__ = ()
+
+    def _operator(self) -> BroadcastOperator:
+        raise NotImplementedError
+
+    def to(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the sockets in any of ``rooms``, beside those selected already."""
+        return self._operator().to(*rooms)
+
+    def in_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the sockets in any of ``rooms``: the same as :meth:`to`."""
+        return self._operator().to(*rooms)
+
+    def except_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Leave out the sockets in any of ``rooms``; a socket's id is a room too."""
+        return self._operator().except_(*rooms)
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """Limit the wait for acknowledgements."""
+        return self._operator().timeout(seconds)
+
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """Say whether the packet may be compressed."""
+        return self._operator().compress(compress)
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """Drop the event for every client that cannot take it at once."""
+        return self._operator().volatile
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Stay within this process."""
+        return self._operator().local
+
+    def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event to every socket selected; may be called from any thread.
+
+        ``ack`` is called once, with an error or None and the list of answers: one for each socket that answered, in the
+        order of arrival. The error is an ``AckTimeout`` that carries the same list. A socket that leaves no longer counts.
+        Raises ``ValueError`` for a reserved name, ``TypeError`` for arguments that cannot be encoded.
+        """
+        self._operator().emit(event, *args, ack=ack)
+
+    def send(self, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send a ``message`` event."""
+        self._operator().emit("message", *args, ack=ack)
+
+    write = send
+
+    async def emit_with_ack(self, event: str | int, *args: Any) -> list[Any]:
+        """Send an event and give the answers, in the order of arrival, once every socket has answered or left.
+
+        Raises ``AckTimeout``, which carries the answers so far, after ``timeout()`` or else the option ``ack_timeout``.
+        """
+        return await self._operator().emit_with_ack(event, *args)
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """Give the sockets selected."""
+        return await self._operator().fetch_sockets()
+
+    def sockets_join(self, *rooms: Rooms) -> None:
+        """Let the sockets selected join ``rooms``."""
+        self._operator().sockets_join(*rooms)
+
+    def sockets_leave(self, *rooms: Rooms) -> None:
+        """Let the sockets selected leave ``rooms``."""
+        self._operator().sockets_leave(*rooms)
+
+    def disconnect_sockets(self, close: bool = False) -> None:
+        """Put the sockets selected out of the namespace; with ``close``, close their connections."""
+        self._operator().disconnect_sockets(close)
+
+
+class BroadcastOperator(Broadcasting):
+    """Hold a selection of sockets and how to send to them; never changes, so it can be kept and used again."""
+
+    __slots__ = ("_local", "_namespace", "_selection", "_timeout", "_volatile")
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        selection: Selection = Selection(),
+        *,
+        volatile: bool = False,
+        local: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        self._namespace = namespace
+        self._selection = selection
+        self._volatile = volatile
+        self._local = local
+        self._timeout = timeout
+
+    def _operator(self) -> BroadcastOperator:
+        return self
+
+    def _with(self, selection: Selection | None = None, **changes: Any) -> BroadcastOperator:
+        flags = {"volatile": self._volatile, "local": self._local, "timeout": self._timeout} | changes
+        return BroadcastOperator(self._namespace, self._selection if selection is None else selection, **flags)
+
+    def to(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the sockets in any of ``rooms``, beside those selected already."""
+        return self._with(Selection(room_names((self._selection.rooms, *rooms)), self._selection.except_))
+
+    def in_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the sockets in any of ``rooms``: the same as :meth:`to`."""
+        return self.to(*rooms)
+
+    def except_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Leave out the sockets in any of ``rooms``; a socket's id is a room too."""
+        return self._with(Selection(self._selection.rooms, room_names((self._selection.except_, *rooms))))
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """Limit the wait for acknowledgements."""
+        return self._with(timeout=check_timeout(seconds))
+
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
+        return self._with()
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """Drop the event for every client that cannot take it at once."""
+        return self._with(volatile=True)
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Stay within this process."""
+        return self._with(local=True)
+
+    def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event to every socket selected; see :meth:`Broadcasting.emit`."""
+        namespace = self._namespace
+        body = encode_event(event, args, namespace.server.options.max_attachments)
+        if ack is None:
+            namespace.driver.call(self._broadcast, body)
+        else:
+            namespace.driver.call(self._broadcast_with_ack, body, ack)
+
+    def _broadcast(self, body: Body) -> None:
+        self._namespace.adapter.broadcast(body, self._selection, volatile=self._volatile, local=self._local)
+
+    def _broadcast_with_ack(self, body: Body, ack: AckCallback) -> None:
+        namespace = self._namespace
+        namespace.check_addressable()
+
+        def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            namespace.call_back(ack, error, responses)
+
+        seconds = namespace.server.options.ack_timeout if self._timeout is None else self._timeout
+        collector = _Collector(done)
+        collector.timer = namespace.driver.wheel.call_later(seconds, collector.time_out)
+        collector.stop_timer = lambda: namespace.driver.wheel.stop(collector.timer)
+        namespace.adapter.broadcast_with_ack(body, namespace.next_ack_id(), self._selection, collector)
+
+    async def emit_with_ack(self, event: str | int, *args: Any) -> list[Any]:
+        """Send an event and give the answers; see :meth:`Broadcasting.emit_with_ack`."""
+        future: asyncio.Future[list[Any]] = self._namespace.future()
+
+        def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            if not future.done():
+                if error is None:
+                    future.set_result(responses)
+                else:
+                    future.set_exception(error)
+
+        self.emit(event, *args, ack=done)
+        return await future
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """Give the sockets selected."""
+        self._namespace.check_addressable()
+        return [
+            RemoteSocket(self._namespace, member) for member in await self._namespace.adapter.fetch(self._selection)
+        ]
+
+    def sockets_join(self, *rooms: Rooms) -> None:
+        """Let the sockets selected join ``rooms``."""
+        self._namespace.driver.call(self._namespace.adapter.join, self._selection, room_names(rooms))
+
+    def sockets_leave(self, *rooms: Rooms) -> None:
+        """Let the sockets selected leave ``rooms``."""
+        self._namespace.driver.call(self._namespace.adapter.leave, self._selection, room_names(rooms))
+
+    def disconnect_sockets(self, close: bool = False) -> None:
+        """Put the sockets selected out of the namespace; with ``close``, close their connections."""
+        adapter, selection = self._namespace.adapter, self._selection
+        self._namespace.driver.call(lambda: adapter.disconnect(selection, close=close))
+
+
+class _Collector:
+    """Collect the acknowledgements of one broadcast and say when they are complete."""
+
+    __slots__ = ("_done", "_expected", "_finished", "_left", "responses", "stop_timer", "timer")
+
+    def __init__(self, done: Callable[[AckTimeout | None, list[Any]], None]) -> None:
+        self.responses: list[Any] = []
+        self.timer: Any = None
+        self.stop_timer: Callable[[], None] = lambda: None
+        self._done = done
+        self._expected: int | None = None
+        self._left = 0
+        self._finished = False
+
+    def expect(self, count: int) -> None:
+        """Take note of how many sockets the event goes to."""
+        self._expected = (self._expected or 0) + count
+        self._check()
+
+    def answered(self, args: list[Any] | None) -> None:
+        """Take the answer of one socket, or None for one that left."""
+        if args is None:
+            self._left += 1
+        else:
+            self.responses.append(flatten(args))
+        self._check()
+
+    def time_out(self) -> None:
+        """Give up waiting."""
+        missing = (self._expected or 0) - self._left - len(self.responses)
+        self._finish(AckTimeout(f"{missing} clients did not acknowledge in time", list(self.responses)))
+
+    def _check(self) -> None:
+        if self._expected is not None and self._left + len(self.responses) >= self._expected:
+            self._finish(None)
+
+    def _finish(self, error: AckTimeout | None) -> None:
+        if not self._finished:
+            self._finished = True
+            self.stop_timer()
+            self._done(error, list(self.responses))
+
+
+class RemoteSocket:
+    """Show one socket of any process: what is known of it, and what can be done with it from afar."""
+
+    __slots__ = ("_namespace", "data", "handshake", "id", "rooms")
+
+    def __init__(self, namespace: Namespace, socket: Socket) -> None:
+        self._namespace = namespace
+        self.id: str = socket.id
+        self.handshake: Handshake = socket.handshake
+        self.rooms: frozenset[str] = frozenset(socket.rooms)
+        self.data: dict[str, Any] = socket.data
+
+    def _operator(self) -> BroadcastOperator:
+        return BroadcastOperator(self._namespace, Selection((self.id,)))
+
+    def emit(self, event: str | int, *args: Any) -> None:
+        """Send an event to this socket."""
+        self._operator().emit(event, *args)
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """Limit the wait for an acknowledgement; the answers come as a list of at most one."""
+        return self._operator().timeout(seconds)
+
+    def join(self, *rooms: Rooms) -> None:
+        """Let this socket join ``rooms``."""
+        self._operator().sockets_join(*rooms)
+
+    def leave(self, *rooms: Rooms) -> None:
+        """Let this socket leave ``rooms``."""
+        self._operator().sockets_leave(*rooms)
+
+    def disconnect(self, close: bool = False) -> None:
+        """Put the client out of the namespace; with ``close``, close its connection."""
+        self._operator().disconnect_sockets(close)
+
+    def __repr__(self) -> str:
+        return f"<RemoteSocket {self.id}>"

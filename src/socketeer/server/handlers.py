@@ -1,0 +1,133 @@
+"""Handlers: functions of the application, and how an event's arguments meet their signatures.
+
+A signature is read once, when the handler is registered. What came from a client and does not fit is bad input: it is
+reported, and the handler is not called.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from socketeer.exceptions import SocketeerError
+
+__all__ = ["BadArguments", "Handler", "Handlers"]
+
+
+class BadArguments(SocketeerError):
+    """Report an event whose arguments do not fit its handler: the fault of the client."""
+
+
+class Handler:
+    """Hold a function, what it takes, and whether it has to be awaited.
+
+    ``bound`` counts the arguments that come from this side, before those of the event.
+    """
+
+    __slots__ = ("answers", "bound", "function", "is_async", "least", "most", "once", "wants_ack")
+
+    def __init__(self, function: Callable[..., Any], *, bound: int = 0, once: bool = False) -> None:
+        if not callable(function):
+            raise TypeError(f"a handler must be callable, not {function!r}")
+        self.function = function
+        self.bound = bound
+        self.once = once
+        self.is_async = _is_async(function)
+        self.least, self.most, self.wants_ack = _read_signature(function)
+        if self.most is not None and self.most < bound:
+            raise TypeError(f"{_name(function)} must take the socket as its first argument")
+        self.answers = not self.wants_ack
+
+    def fits(self, count: int) -> bool:
+        """Tell whether ``count`` arguments of an event can be passed."""
+        count += self.bound
+        return self.least <= count and (self.most is None or count <= self.most)
+
+    def explain(self, event: object, count: int) -> BadArguments:
+        """Say how the arguments do not fit."""
+        least = max(self.least - self.bound, 0)
+        most = None if self.most is None else self.most - self.bound
+        takes = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+        return BadArguments(f"event {event!r}: {_name(self.function)} takes {takes} arguments, the client sent {count}")
+
+    def trim(self, args: Sequence[Any]) -> Sequence[Any]:
+        """Leave off the arguments that the handler does not declare: for events of this side, not of a client."""
+        return args if self.most is None else args[: self.most]
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
+
+
+def _read_signature(function: Callable[..., Any]) -> tuple[int, int | None, bool]:
+    """Give the least and the most positional arguments, and whether there is a parameter ``ack``."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some builtins have none
+        return 0, None, False
+    least = 0
+    most: int | None = 0
+    wants_ack = False
+    for parameter in parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            most = None
+        elif parameter.name == "ack" and parameter.kind is not parameter.VAR_KEYWORD:
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise TypeError(f"{_name(function)}: the parameter ack must not be positional-only")
+            wants_ack = True
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            if wants_ack:
+                raise TypeError(f"{_name(function)}: the parameter ack must come after the arguments of the event")
+            most = None if most is None else most + 1
+            least += parameter.default is parameter.empty
+        elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+            raise TypeError(f"{_name(function)}: an event has no keyword arguments, {parameter.name} needs a default")
+    return least, most, wants_ack
+
+
+class Handlers:
+    """Keep the handlers of events by name, in the order of their registration."""
+
+    __slots__ = ("by_event",)
+
+    def __init__(self) -> None:
+        self.by_event: dict[Any, tuple[Handler, ...]] = {}
+
+    def add(self, event: Any, handler: Handler, *, first: bool = False) -> None:
+        """Add a handler behind those that are there, or before them."""
+        present = self.by_event.get(event, ())
+        self.by_event[event] = (handler, *present) if first else (*present, handler)
+
+    def remove(self, event: Any = None, function: Callable[..., Any] | None = None) -> None:
+        """Remove one function, every handler of an event, or all."""
+        if event is None:
+            self.by_event.clear()
+        elif function is None:
+            self.by_event.pop(event, None)
+        else:
+            left = tuple(handler for handler in self.by_event.get(event, ()) if handler.function is not function)
+            if left:
+                self.by_event[event] = left
+            else:
+                self.by_event.pop(event, None)
+
+    def discard(self, event: Any, handler: Handler) -> bool:
+        """Remove this handler; False where it was gone already."""
+        present = self.by_event.get(event, ())
+        if handler not in present:
+            return False
+        left = tuple(other for other in present if other is not handler)
+        if left:
+            self.by_event[event] = left
+        else:
+            del self.by_event[event]
+        return True
+
+    def functions(self, event: Any) -> list[Callable[..., Any]]:
+        """Give the functions that listen to an event."""
+        return [handler.function for handler in self.by_event.get(event, ())]

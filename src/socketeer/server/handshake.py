@@ -1,0 +1,56 @@
+"""What a client said when it connected."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qsl
+
+from socketeer.engine.http import Request
+
+__all__ = ["Handshake"]
+
+
+@dataclass(slots=True, frozen=True)
+class Handshake:
+    """Hold the details of the request that opened the connection, and the credentials for one namespace."""
+
+    headers: Mapping[str, str]
+    """The headers, by lower-case name."""
+    query: Mapping[str, str]
+    """The parameters of the URL; for clients 1.x and 2.x also those given with the namespace."""
+    auth: Any
+    """What the client sent as ``auth``; for clients 1.x and 2.x the parameters given with the namespace."""
+    address: str
+    """The client's address as the web server saw it."""
+    secure: bool
+    """Whether the connection is encrypted."""
+    xdomain: bool
+    """Whether the request came from another origin."""
+    issued: int
+    """When the socket was made, in milliseconds since 1970."""
+    url: str
+    """The URL of the request."""
+
+    @property
+    def time(self) -> str:
+        """Give the time at which the socket was made, as text."""
+        return formatdate(self.issued / 1000, usegmt=True)
+
+    @classmethod
+    def of(cls, request: Request, auth: Any, query: str) -> Handshake:
+        """Build it from the first request and what came with the namespace."""
+        extra = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+        return cls(
+            headers=request.headers,
+            query={**request.query, **extra} if extra else request.query,
+            auth=extra if auth is None else auth,
+            address=request.address,
+            secure=request.secure,
+            xdomain="origin" in request.headers,
+            issued=int(time.time() * 1000),
+            url=request.url,
+        )

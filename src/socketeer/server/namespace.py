@@ -1,0 +1,379 @@
+"""A namespace: its middleware, its handlers, its sockets; and the parents of namespaces made on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import logging
+import re
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from socketeer.adapters.base import Adapter, Selection
+from socketeer.adapters.memory import MemoryAdapter
+from socketeer.exceptions import ConnectionRefused, UsageError
+from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.encoded import Body
+from socketeer.server.broadcast import Broadcasting, BroadcastOperator
+from socketeer.server.handlers import BadArguments, Handler, Handlers
+from socketeer.server.handshake import Handshake
+from socketeer.server.socket import Socket
+
+if TYPE_CHECKING:
+    from socketeer.server.server import Server
+    from socketeer.transports.driver import Driver
+
+__all__ = ["Listening", "Middleware", "Namespace", "ParentNamespace"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Middleware = Callable[[Socket], Any]
+Matcher = str | re.Pattern[str] | Callable[..., Any]
+
+_log = logging.getLogger("socketeer.server")
+
+_CONNECTION = frozenset({"connection", "connect"})
+_OF_A_SOCKET = frozenset({"disconnect", "disconnecting"})
+
+
+class Listening:
+    """Offer everything that an application registers with a namespace."""
+
+    __slots__ = ()
+
+    def _listener(self) -> Namespace:
+        raise NotImplementedError
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: F) -> F: ...
+    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` for an event of the namespace itself; as a decorator without ``handler``.
+
+        ``connection`` (or ``connect``) gives the socket of a new client. ``error`` gives the exception of a handler, or the
+        ``BadArguments`` of an event that fits none; as further arguments the socket and the event, each or None.
+        """
+        listener = self._listener()
+        if handler is None:
+            return lambda function: listener.listen(event, function)
+        return listener.listen(event, handler)
+
+    @overload
+    def once(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str, handler: F) -> F: ...
+    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` for the next such event only; as a decorator without ``handler``."""
+        listener = self._listener()
+        if handler is None:
+            return lambda function: listener.listen(event, function, once=True)
+        return listener.listen(event, handler, once=True)
+
+    def off(self, event: str | None = None, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one handler, every handler of an event, or all, as registered by :meth:`on`."""
+        self._listener().stop_listening(event, handler)
+
+    def listeners(self, event: str) -> list[Callable[..., Any]]:
+        """Give the handlers of an event of the namespace itself."""
+        return self._listener().own_handlers.functions("connection" if event in _CONNECTION else event)
+
+    @overload
+    def event(self, name: F) -> F: ...
+    @overload
+    def event(self, name: str | int) -> Callable[[F], F]: ...
+    def event(self, name: F | str | int) -> F | Callable[[F], F]:
+        """Register a handler for every socket of the namespace: it gets the socket and the event's arguments.
+
+        Without a name the function's own is the event's. ``connection``, ``disconnecting`` and ``disconnect`` work too.
+        """
+        listener = self._listener()
+        if callable(name):
+            return listener.add_event(name.__name__, name)
+        return lambda function: listener.add_event(name, function)
+
+    def use(self, middleware: F) -> F:
+        """Let ``middleware`` see each socket before it is let in; sync or async, in the order of registration.
+
+        Raising ``ConnectionRefused`` refuses the client with its message and data. Any other exception refuses it with a
+        neutral message and is logged.
+        """
+        return self._listener().add_middleware(middleware)
+
+
+class Namespace(Broadcasting, Listening):
+    """Hold one namespace; made by ``Server.of``."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.driver: Driver = server.driver
+        self.sockets: dict[str, Socket] = {}
+        """The sockets of this process that are connected, by id."""
+        self.handlers = Handlers()
+        self.own_handlers = Handlers()
+        self.middlewares: list[Middleware] = []
+        self.adapter: Adapter = MemoryAdapter(name, self.sockets)
+        self._ack_ids = itertools.count()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    # -- registration
+
+    def _listener(self) -> Namespace:
+        return self
+
+    def _operator(self) -> BroadcastOperator:
+        return BroadcastOperator(self)
+
+    def listen(self, event: str, function: F, *, once: bool = False) -> F:
+        """Register a handler of the namespace itself."""
+        if event in _OF_A_SOCKET:
+            raise UsageError(
+                f"{event!r} is an event of a socket: use socket.on({event!r}, ...) or @io.event({event!r})"
+            )
+        self.own_handlers.add("connection" if event in _CONNECTION else event, Handler(function, once=once))
+        return function
+
+    def stop_listening(self, event: str | None, function: Callable[..., Any] | None) -> None:
+        """Remove handlers of the namespace itself."""
+        self.own_handlers.remove("connection" if event in _CONNECTION else event, function)
+
+    def add_event(self, event: str | int, function: F) -> F:
+        """Register a handler for every socket."""
+        if event in _CONNECTION:
+            return self.listen("connection", function)
+        self.handlers.add(event, Handler(function, bound=1))
+        return function
+
+    def add_middleware(self, middleware: F) -> F:
+        """Register a middleware."""
+        if not callable(middleware):
+            raise TypeError(f"a middleware must be callable, not {middleware!r}")
+        self.middlewares.append(middleware)
+        return middleware
+
+    def connection_handlers(self) -> tuple[Handler, ...]:
+        """Give the handlers of a new socket, those registered with ``once`` for the last time."""
+        handlers = self.own_handlers.by_event.get("connection", ())
+        for handler in handlers:
+            if handler.once:
+                self.own_handlers.discard("connection", handler)
+        return handlers
+
+    # -- clients
+
+    def connect(self, connection: Connection, auth: Any, query: str) -> Socket:
+        """Begin to let a client in."""
+        revision = connection.session.revision
+        id = revision.socket_id(connection.session.id, self.name, self.server.generate_id)
+        socket = Socket(self, connection, id, Handshake.of(connection.request, auth, query))
+        if self.middlewares:
+            self._go_through(socket, iter(tuple(self.middlewares)))
+        else:
+            socket.connect()
+        return socket
+
+    def _go_through(self, socket: Socket, middlewares: Any) -> None:
+        """Go through the middleware without a task for as long as none has to be awaited."""
+        try:
+            for middleware in middlewares:
+                outcome = middleware(socket)
+                if inspect.isawaitable(outcome):
+                    self.driver.spawn(self._await(socket, outcome, middlewares))
+                    return
+        except Exception as error:
+            self._refuse_by(socket, error)
+            return
+        if socket.joining:
+            socket.connect()
+
+    async def _await(self, socket: Socket, outcome: Any, middlewares: Any) -> None:
+        try:
+            await outcome
+        except Exception as error:
+            self._refuse_by(socket, error)
+        except asyncio.CancelledError:
+            self.refuse(socket, "Connection refused", None)
+            raise
+        else:
+            self._go_through(socket, middlewares)
+
+    def _refuse_by(self, socket: Socket, error: Exception) -> None:
+        if isinstance(error, ConnectionRefused):
+            _log.debug("%s refused: %s", socket.id, error.message)
+            self.refuse(socket, error.message, error.data)
+        else:
+            self.report(error, socket, "connection")
+            self.refuse(socket, "Connection refused", None)
+
+    def refuse(self, socket: Socket, message: str, data: Any) -> None:
+        """Refuse a client that is joining."""
+        if socket.joining:
+            socket.left("refused")
+            socket.refuse(message, data)
+
+    def remember(self, socket: Socket) -> None:
+        """Count a socket among the connected ones."""
+        self.sockets[socket.id] = socket
+        self.adapter.add(socket, (socket.id,))
+
+    def forget(self, socket: Socket) -> None:
+        """Count a socket no longer among the connected ones, and take it out of its rooms."""
+        if self.sockets.get(socket.id) is socket:
+            del self.sockets[socket.id]
+        self.adapter.remove_all(socket)
+
+    # -- for sockets and operators
+
+    def next_ack_id(self) -> int:
+        """Give an id for an acknowledgement that no socket of the namespace waits for."""
+        return next(self._ack_ids)
+
+    def future(self) -> asyncio.Future[Any]:
+        """Make a future on the server's event loop. Raises UsageError on any other."""
+        loop = asyncio.get_running_loop()
+        if self.driver.loop is not None and loop is not self.driver.loop:
+            raise UsageError("acknowledgements can be awaited on the server's event loop only")
+        self.driver.bind()
+        return loop.create_future()
+
+    def check_addressable(self) -> None:
+        """Raise UsageError where there are no sockets of one's own to wait for."""
+
+    def call_back(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a callback of the application, which may be async; its exception is reported."""
+        try:
+            outcome = function(*args)
+        except Exception as error:
+            self.report(error, None, None)
+            return
+        if inspect.iscoroutine(outcome):
+            self.driver.spawn(self._finish(outcome))
+
+    async def _finish(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await coroutine
+        except Exception as error:
+            self.report(error, None, None)
+
+    def report(self, error: Exception, socket: Socket | None, event: Any) -> None:
+        """Log what went wrong in a handler, or an event that fits none, and give it to the ``error`` handlers."""
+        if isinstance(error, BadArguments):
+            _log.warning("%s", error)
+        else:
+            _log.error("exception in a handler of %r", event, exc_info=error)
+        hooks = self.own_handlers.by_event.get("error", ())
+        if self is not self.server.sockets:
+            hooks += self.server.sockets.own_handlers.by_event.get("error", ())
+        for hook in hooks:
+            self._call_hook(hook, (error, socket, event))
+
+    def _call_hook(self, hook: Handler, args: tuple[Any, ...]) -> None:
+        if hook.once and not (
+            self.own_handlers.discard("error", hook) or self.server.sockets.own_handlers.discard("error", hook)
+        ):
+            return
+        try:
+            outcome = hook.function(*hook.trim(args))
+        except Exception:
+            _log.exception("exception in a handler of 'error'")
+            return
+        if inspect.iscoroutine(outcome):
+            self.driver.spawn(self._finish_hook(outcome))
+
+    async def _finish_hook(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await coroutine
+        except Exception:
+            _log.exception("exception in a handler of 'error'")
+
+
+class ParentNamespace(Namespace):
+    """Be the model of namespaces that come into being when a client asks for them.
+
+    What is registered here holds for every child; what is emitted here reaches them all.
+    """
+
+    def __init__(self, server: Server, name: str, matcher: Matcher) -> None:
+        super().__init__(server, name)
+        self.children: dict[str, Namespace] = {}
+        self.matcher = matcher
+        self.adapter = _Children(self)
+
+    def matches(self, name: str, auth: Any) -> Any:
+        """Tell whether this is the parent of ``name``; the answer of an async callable has to be awaited."""
+        if isinstance(self.matcher, re.Pattern):
+            return self.matcher.search(name) is not None
+        assert callable(self.matcher)
+        return self.matcher(name, auth)
+
+    def adopt(self, child: Namespace) -> None:
+        """Give a namespace everything that is registered here."""
+        for handlers, theirs in ((self.handlers, child.handlers), (self.own_handlers, child.own_handlers)):
+            for event, present in handlers.by_event.items():
+                theirs.by_event[event] = (*present, *theirs.by_event.get(event, ()))
+        child.middlewares[:0] = self.middlewares
+        self.children[child.name] = child
+
+    def listen(self, event: str, function: F, *, once: bool = False) -> F:
+        """Register a handler with every child, now and later."""
+        super().listen(event, function, once=once)
+        for child in self.children.values():
+            child.listen(event, function, once=once)
+        return function
+
+    def stop_listening(self, event: str | None, function: Callable[..., Any] | None) -> None:
+        """Remove handlers here and from every child."""
+        super().stop_listening(event, function)
+        for child in self.children.values():
+            child.stop_listening(event, function)
+
+    def add_event(self, event: str | int, function: F) -> F:
+        """Register a handler for every socket of every child, now and later."""
+        if event in _CONNECTION:
+            return self.listen("connection", function)
+        super().add_event(event, function)
+        for child in self.children.values():
+            child.add_event(event, function)
+        return function
+
+    def add_middleware(self, middleware: F) -> F:
+        """Register a middleware with every child, now and later."""
+        super().add_middleware(middleware)
+        for child in self.children.values():
+            child.add_middleware(middleware)
+        return middleware
+
+    def check_addressable(self) -> None:
+        """Raise UsageError: the sockets are the children's."""
+        raise UsageError("a parent namespace has no sockets of its own: ask its children")
+
+
+class _Children(MemoryAdapter):
+    """Pass a parent's broadcasts on to its children."""
+
+    def __init__(self, parent: ParentNamespace) -> None:
+        super().__init__(parent.name, {})
+        self._parent = parent
+
+    def broadcast(self, body: Body, selection: Selection, *, volatile: bool = False, local: bool = False) -> None:
+        """Send an event to every socket selected of every child."""
+        for child in self._parent.children.values():
+            child.adapter.broadcast(body, selection, volatile=volatile, local=local)
+
+    def join(self, selection: Selection, rooms: tuple[str, ...]) -> None:
+        """Let every socket selected of every child join ``rooms``."""
+        for child in self._parent.children.values():
+            child.adapter.join(selection, rooms)
+
+    def leave(self, selection: Selection, rooms: tuple[str, ...]) -> None:
+        """Let every socket selected of every child leave ``rooms``."""
+        for child in self._parent.children.values():
+            child.adapter.leave(selection, rooms)
+
+    def disconnect(self, selection: Selection, *, close: bool) -> None:
+        """Put every socket selected out of every child."""
+        for child in self._parent.children.values():
+            child.adapter.disconnect(selection, close=close)

@@ -1,0 +1,312 @@
+"""The server: namespaces above, the engine below, and an ASGI application towards the web server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from socketeer import debug
+from socketeer.engine.handshake import Engine
+from socketeer.engine.http import Request, Response
+from socketeer.engine.session import Session
+from socketeer.exceptions import UsageError
+from socketeer.multiplex.connection import Connection, Link
+from socketeer.options import ServerOptions
+from socketeer.server.broadcast import Broadcasting, BroadcastOperator
+from socketeer.server.client_files import ClientFiles
+from socketeer.server.namespace import Listening, Namespace, ParentNamespace
+from socketeer.transports.asgi import EngineFrontend, Receive, Scope, Send, respond
+from socketeer.transports.driver import Driver
+
+__all__ = ["Server"]
+
+_log = logging.getLogger("socketeer.server")
+
+_SHUTDOWN_PATIENCE = 1.0
+"""How long clients may take to answer the end of their connection, and handlers to return, when the server closes."""
+
+
+def _generate_id() -> str:
+    return secrets.token_urlsafe(15)  # 20 characters, the length that cluster adapters expect
+
+
+class Server(Broadcasting, Listening):
+    """Serve Socket.IO.
+
+    A server is an ASGI 3 application: run it with :meth:`listen`, give it to any ASGI web server, mount it in another
+    application, or put it in front of one with :meth:`attach`. The options are those of
+    :class:`socketeer.options.ServerOptions`; an unknown one is a ``TypeError``, a wrong value a ``TypeError`` or
+    ``ValueError`` that names it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        debug.enable()
+        self.options = ServerOptions.from_keywords(options)
+        self.driver = Driver()
+        self.generate_id: Callable[[], str] = _generate_id
+        self.engine = Engine(self.options, self.driver.wheel, self, _generate_id)
+        self._namespaces: dict[str, Namespace] = {}
+        self._parents: list[ParentNamespace] = []
+        self.sockets = self._make_namespace("/")
+        """The main namespace, ``/``."""
+        self._frontend = EngineFrontend(self.engine, self.driver)
+        self._client_files = ClientFiles() if self.options.serve_client else None
+        self._web_server: Any = None
+
+    # -- namespaces
+
+    def _operator(self) -> BroadcastOperator:
+        return BroadcastOperator(self.sockets)
+
+    def _listener(self) -> Namespace:
+        return self.sockets
+
+    def of(self, name: str | re.Pattern[str] | Callable[..., Any]) -> Namespace:
+        """Give the namespace of that name, or a parent of namespaces that are made on demand.
+
+        A pattern is searched for in the name that a client asks for; a callable gets the name and the client's ``auth``
+        and tells, sync or async, whether the namespace may be made. Parents are asked in the order of their creation.
+        """
+        if isinstance(name, str):
+            name = name if name.startswith("/") else f"/{name}"
+            return self._namespaces.get(name) or self._make_namespace(name)
+        if not isinstance(name, re.Pattern) and not callable(name):
+            raise TypeError(f"of() takes a name, a pattern or a callable, not {name!r}")
+        for parent in self._parents:
+            if parent.matcher is name or (isinstance(name, re.Pattern) and parent.matcher == name):
+                return parent
+        label = name.pattern if isinstance(name, re.Pattern) else getattr(name, "__name__", "callable")
+        parent = ParentNamespace(self, f"{label}", name)
+        self._parents.append(parent)
+        return parent
+
+    def _make_namespace(self, name: str) -> Namespace:
+        if "," in name or "?" in name:
+            raise ValueError(f"the name of a namespace cannot contain ',' or '?': {name!r}")
+        namespace = Namespace(self, name)
+        self._namespaces[name] = namespace
+        for parent in self._parents:
+            if isinstance(parent.matcher, re.Pattern) and parent.matches(name, None):
+                parent.adopt(namespace)
+                break
+        return namespace
+
+    # -- from the engine
+
+    def session_opened(self, session: Session, request: Request) -> None:
+        """Put a connection on a new session."""
+        Connection(session, self, request)
+
+    def connection_closed(self, connection: Connection) -> None:
+        """Do nothing: the namespaces were told one by one."""
+
+    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> Link | None:
+        """Let a client join a namespace, which may have to be made first."""
+        known = self._namespaces.get(namespace)
+        if known is not None:
+            return known.connect(connection, auth if auth is not None else self._no_auth(connection), query)
+        return self._connect_dynamic(connection, namespace, auth, query, iter(tuple(self._parents)))
+
+    @staticmethod
+    def _no_auth(connection: Connection) -> Any:
+        # Where credentials come as a query, it stands for them; elsewhere a client without any sends nothing.
+        return None if connection.session.revision.query_in_namespace else {}
+
+    def _connect_dynamic(
+        self, connection: Connection, namespace: str, auth: Any, query: str, parents: Any
+    ) -> Link | None:
+        """Ask one parent after the other, without a task for as long as none has to be awaited."""
+        try:
+            for parent in parents:
+                answer = parent.matches(namespace, auth)
+                if inspect.isawaitable(answer):
+                    self.driver.spawn(self._await_parent(connection, namespace, auth, query, parent, answer, parents))
+                    return None
+                if answer:
+                    return self._connect_child(connection, namespace, auth, query, parent)
+        except Exception as error:
+            self.sockets.report(error, None, "connection")
+        connection.refuse(namespace, "Invalid namespace")
+        return None
+
+    async def _await_parent(
+        self,
+        connection: Connection,
+        namespace: str,
+        auth: Any,
+        query: str,
+        parent: ParentNamespace,
+        answer: Any,
+        rest: Any,
+    ) -> None:
+        try:
+            matched = await answer
+        except Exception as error:
+            self.sockets.report(error, None, "connection")
+            matched, rest = False, iter(())
+        if not connection.is_joining(namespace):
+            return
+        if matched:
+            connection.set_joining(namespace, self._connect_child(connection, namespace, auth, query, parent))
+        else:
+            connection.set_joining(namespace, self._connect_dynamic(connection, namespace, auth, query, rest))
+
+    def _connect_child(
+        self, connection: Connection, namespace: str, auth: Any, query: str, parent: ParentNamespace
+    ) -> Link:
+        child = self._namespaces.get(namespace)
+        if child is None:
+            child = Namespace(self, namespace)
+            self._namespaces[namespace] = child
+            parent.adopt(child)
+            _log.debug("made the namespace %s", namespace)
+        return child.connect(connection, auth if auth is not None else self._no_auth(connection), query)
+
+    # -- towards the web
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve as an ASGI application."""
+        await self._serve(scope, receive, send, None)
+
+    def attach(self, app: Any) -> Callable[[Scope, Receive, Send], Any]:
+        """Give an ASGI application that serves Socket.IO below ``path`` and leaves everything else to ``app``.
+
+        ``app`` is an ASGI 3 or a WSGI application; a WSGI application runs in threads.
+        """
+        if not callable(app):
+            raise TypeError(f"attach() takes an ASGI or WSGI application, not {app!r}")
+        other = app if _is_asgi(app) else _wrap_wsgi(app)
+
+        async def attached(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._serve(scope, receive, send, other)
+
+        return attached
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send, other)
+            return
+        self.driver.bind()
+        rest = self._rest_of_path(scope)
+        if rest is None:
+            await self._elsewhere(scope, receive, send, other)
+        elif kind == "websocket":
+            await self._frontend.websocket(scope, receive, send)
+        elif not await self._client_file(rest, scope, send):
+            await self._frontend.http(scope, receive, send)
+
+    def _rest_of_path(self, scope: Scope) -> str | None:
+        """Give what follows ``path`` in the request's; None where it lies elsewhere."""
+        whole = scope["path"]
+        root = scope.get("root_path", "")
+        path = self.options.path
+        # Below a mount the path is relative to it; but a mount at the very path of the server is taken for what is meant.
+        for candidate in (whole.removeprefix(root) if root else whole, whole):
+            if candidate == path:
+                return ""
+            if candidate.startswith(path + "/"):
+                return str(candidate[len(path) + 1 :])
+        return None
+
+    async def _client_file(self, name: str, scope: Scope, send: Send) -> bool:
+        if not name or self._client_files is None:
+            return False
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        response = self._client_files.respond(name, headers, scope["method"])
+        if response is None:
+            return False
+        cors = self.engine.origins.response_headers(headers.get("origin"))
+        await respond(send, response, cors, head=scope["method"] == "HEAD")
+        return True
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
+        if other is not None:
+            await other(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            await respond(send, Response(404, ((b"content-type", b"text/plain"),), b"Not Found"))
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
+        self.driver.bind()
+        self.engine.closing = False
+        if other is not None:
+            await self._lifespan_of(other, scope, receive, send)
+            return
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _lifespan_of(self, other: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_and_close() -> Any:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self.close()
+            return message
+
+        await other(scope, receive_and_close, send)
+
+    # -- running
+
+    def listen(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
+        """Serve until the process is told to stop (SIGINT, SIGTERM); ``settings`` are those of ``uvicorn.Config``."""
+        self._make_web_server(port, host, settings).run()
+
+    async def serve(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
+        """Serve until :meth:`close` is called or the task is cancelled; as :meth:`listen`, but to be awaited."""
+        await self._make_web_server(port, host, settings).serve()
+
+    def _make_web_server(self, port: int, host: str, settings: dict[str, Any]) -> Any:
+        from socketeer.transports.uvicorn import make_server  # an application of another web server needs none of it
+
+        app = settings.pop("app", self)
+        self._web_server = make_server(app, host, port, self.close, **settings)
+        return self._web_server
+
+    async def close(self) -> None:
+        """Close every connection and stop serving; a second call does nothing more.
+
+        Handlers of ``disconnect`` get ``server shutting down``. Clients see their connection close and try to reconnect.
+        """
+        self.engine.closing = True
+        for session in list(self.engine.sessions.values()):
+            session.close("server shutting down")
+        await self._wait_for_sessions()
+        for session in list(self.engine.sessions.values()):
+            session.end("server shutting down")
+        if self.driver.loop is asyncio.get_running_loop():
+            await self.driver.finish(_SHUTDOWN_PATIENCE)
+        for namespace in self._namespaces.values():
+            await namespace.adapter.close()
+        if self._web_server is not None:
+            self._web_server.should_exit = True
+
+    async def _wait_for_sessions(self) -> None:
+        end = self.driver.wheel.clock() + _SHUTDOWN_PATIENCE
+        while self.engine.sessions and self.driver.wheel.clock() < end:
+            await asyncio.sleep(0.01)
+
+
+def _is_asgi(app: Any) -> bool:
+    if isinstance(app, type):
+        raise UsageError(f"attach() takes an application, not the class {app.__name__}")
+    call = app if inspect.isfunction(app) or inspect.ismethod(app) else getattr(app, "__call__", app)
+    return inspect.iscoroutinefunction(call)
+
+
+def _wrap_wsgi(app: Any) -> Any:
+    from a2wsgi import WSGIMiddleware  # only applications that attach a WSGI application need it
+
+    return WSGIMiddleware(app)

@@ -1,0 +1,659 @@
+"""One client in one namespace: what handlers get, and the end of every packet's way in and the start of its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence, Set
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from socketeer.adapters.base import Selection
+from socketeer.exceptions import AckTimeout, Disconnected, PacketError
+from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.encoded import Body, Encoded, encode_body
+from socketeer.server.broadcast import (
+    AckCallback,
+    BroadcastOperator,
+    Rooms,
+    check_timeout,
+    encode_event,
+    flatten,
+    room_names,
+)
+from socketeer.server.handlers import Handler, Handlers
+from socketeer.server.handshake import Handshake
+from socketeer.transports.driver import EAGER
+
+if TYPE_CHECKING:
+    from socketeer.server.namespace import Namespace
+    from socketeer.server.server import Server
+
+__all__ = ["Ack", "Socket", "SocketOperator", "State"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_log = logging.getLogger("socketeer.server")
+
+
+class State(Enum):
+    """Name the states of a socket."""
+
+    JOINING = "joining"
+    """The middleware has not let it in yet."""
+    CONNECTED = "connected"
+    LEAVING = "leaving"
+    """The client is gone; ``disconnecting`` handlers still see the rooms."""
+    DISCONNECTED = "disconnected"
+
+
+_TRANSITIONS: dict[State, frozenset[State]] = {
+    State.JOINING: frozenset({State.CONNECTED, State.DISCONNECTED}),
+    State.CONNECTED: frozenset({State.LEAVING}),
+    State.LEAVING: frozenset({State.DISCONNECTED}),
+    State.DISCONNECTED: frozenset(),
+}
+
+
+class Ack:
+    """Answer an event of the client, once: a further call does nothing."""
+
+    __slots__ = ("_id", "_open", "_socket")
+
+    def __init__(self, socket: Socket, id: int, automatic: int) -> None:
+        self._socket = socket
+        self._id = id
+        self._open: int | None = automatic  # how many handlers may still answer by returning; None: answered
+
+    def __call__(self, *args: Any) -> None:
+        """Send the acknowledgement, now or later, from any thread.
+
+        Raises ``TypeError`` for arguments that cannot be encoded; the acknowledgement is then still to be sent.
+        """
+        if self._open is None:
+            return
+        body = encode_body(list(args), self._socket.nsp.server.options.max_attachments)
+        self._open = None
+        self._socket.nsp.driver.call(self._socket.deliver, body.ack(self._socket.nsp.name, self._id))
+
+    def returned(self, value: Any) -> None:
+        """Take what a handler returned: the first value answers, and nothing at all only after the last handler."""
+        if self._open is None:
+            return
+        self._open -= 1
+        if value is not None or self._open == 0:
+            self(*(value if isinstance(value, tuple) else () if value is None else (value,)))
+
+
+class Socket:
+    """Be one client in one namespace.
+
+    Emitting, joining, leaving and disconnecting may be called from any thread; the rest belongs to the event loop.
+    """
+
+    __slots__ = (
+        "_acks",
+        "_any",
+        "_attaching",
+        "_connection",
+        "_handlers",
+        "_send",
+        "_shared",
+        "_state",
+        "_unstarted",
+        "_waiting",
+        "_waiting_all",
+        "data",
+        "handshake",
+        "id",
+        "nsp",
+    )
+
+    def __init__(self, nsp: Namespace, connection: Connection, id: str, handshake: Handshake) -> None:
+        self.id = id
+        """The public id: 20 characters, another one for each namespace (clients 1.x and 2.x: derived from the session)."""
+        self.nsp = nsp
+        """The namespace."""
+        self.handshake = handshake
+        """What the client said when it connected."""
+        self.data: dict[str, Any] = {}
+        """Whatever the application keeps for this client; visible through ``fetch_sockets()``."""
+        self._connection = connection
+        self._send: Callable[[bytes, Sequence[bytes]], None] = connection.session.send
+        self._state = State.JOINING
+        self._shared = nsp.handlers.by_event
+        self._handlers: Handlers | None = None
+        self._any: tuple[Handler, ...] = ()
+        self._acks: dict[int, Callable[[list[Any] | None], None]] | None = None
+        self._unstarted = 0  # handlers that wait for the next round of the event loop
+        self._attaching = 0  # connection handlers that have not returned
+        self._waiting: list[tuple[list[Any], int | None]] | None = None
+        self._waiting_all = False  # whether every event waits, or only those that no handler takes yet
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} of {self.nsp.name}>"
+
+    # -- what it is
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the client is in the namespace."""
+        return self._state is State.CONNECTED
+
+    @property
+    def disconnected(self) -> bool:
+        """Tell whether the client is not, or no longer, in the namespace."""
+        return self._state is not State.CONNECTED
+
+    @property
+    def joining(self) -> bool:
+        """Tell whether the middleware is still at work."""
+        return self._state is State.JOINING
+
+    @property
+    def rooms(self) -> Set[str]:
+        """Give the rooms the socket is in; the first one is its own id."""
+        return set(self.nsp.adapter.rooms_of(self))
+
+    @property
+    def server(self) -> Server:
+        """Give the server."""
+        return self.nsp.server
+
+    @property
+    def protocol(self) -> int:
+        """Give the number of the Engine.IO revision that the client speaks: 3 or 4."""
+        return self._connection.session.revision.engine
+
+    @property
+    def transport(self) -> str:
+        """Name the transport of the moment: ``polling`` or ``websocket``."""
+        return self._connection.session.transport.name
+
+    # -- listening
+
+    @overload
+    def on(self, event: str | int) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str | int, handler: F) -> F: ...
+    def on(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` with the arguments of each ``event``; as a decorator without ``handler``.
+
+        ``disconnecting`` and ``disconnect`` give the reason and, as a second argument, a description or None. Several
+        handlers of one event are called in the order of their registration.
+        """
+        if handler is None:
+            return lambda function: self._listen(event, function)
+        return self._listen(event, handler)
+
+    @overload
+    def once(self, event: str | int) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str | int, handler: F) -> F: ...
+    def once(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` for the next ``event`` only; as a decorator without ``handler``."""
+        if handler is None:
+            return lambda function: self._listen(event, function, once=True)
+        return self._listen(event, handler, once=True)
+
+    def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
+        if self._handlers is None:
+            self._handlers = Handlers()
+        self._handlers.add(event, Handler(function, once=once))
+        if self._waiting and not self._waiting_all:
+            self.nsp.driver.call_soon(self._admit_waiting)
+        return function
+
+    def off(self, event: str | int | None = None, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one handler, every handler of an event, or all of this socket."""
+        if self._handlers is not None:
+            self._handlers.remove(event, handler)
+
+    def listeners(self, event: str | int) -> list[Callable[..., Any]]:
+        """Give the handlers of an event that belong to this socket alone."""
+        return [] if self._handlers is None else self._handlers.functions(event)
+
+    def on_any(self, handler: F) -> F:
+        """Call ``handler`` with the name and the arguments of every event, before the event's own handlers."""
+        self._any = (*self._any, Handler(handler))
+        return handler
+
+    def prepend_any(self, handler: F) -> F:
+        """Call ``handler`` for every event, before the other catch-all handlers."""
+        self._any = (Handler(handler), *self._any)
+        return handler
+
+    def off_any(self, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one catch-all handler, or all."""
+        self._any = tuple(other for other in self._any if handler is not None and other.function is not handler)
+
+    def listeners_any(self) -> list[Callable[..., Any]]:
+        """Give the catch-all handlers."""
+        return [handler.function for handler in self._any]
+
+    # -- emitting
+
+    def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event; it is encoded and queued at once, in the order of the calls. May be called from any thread.
+
+        ``ack`` is called with the arguments of the client's acknowledgement. Raises ``ValueError`` for a reserved name,
+        ``TypeError`` for arguments that cannot be encoded. Does nothing once the client is gone.
+        """
+        nsp = self.nsp
+        body = encode_event(event, args, nsp.server.options.max_attachments)
+        if ack is not None:
+            nsp.driver.call(self._emit_with_ack, body, False, self._plain_callback(ack))
+        elif nsp.driver.elsewhere:
+            nsp.driver.call(self.deliver, body.event(nsp.name))
+        else:
+            self._send(*body.event(nsp.name))
+
+    def send(self, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send a ``message`` event."""
+        self.emit("message", *args, ack=ack)
+
+    write = send
+
+    async def emit_with_ack(self, event: str | int, *args: Any) -> Any:
+        """Send an event and give the client's answer: None, one value, or a tuple of several.
+
+        Raises ``Disconnected`` as soon as the client is gone. Use ``timeout()`` to limit the wait.
+        """
+        return await SocketOperator(self).emit_with_ack(event, *args)
+
+    def timeout(self, seconds: float) -> SocketOperator:
+        """Limit the wait for an acknowledgement: its callback then gets an error, or None, before the answer."""
+        return SocketOperator(self, timeout=check_timeout(seconds))
+
+    def compress(self, compress: bool) -> SocketOperator:
+        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
+        return SocketOperator(self)
+
+    @property
+    def volatile(self) -> SocketOperator:
+        """Drop the event if the client cannot take it at once."""
+        return SocketOperator(self, volatile=True)
+
+    # -- to others
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """Select every other socket of the namespace."""
+        return BroadcastOperator(self.nsp, Selection((), (self.id,)))
+
+    def to(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the other sockets in any of ``rooms``."""
+        return self.broadcast.to(*rooms)
+
+    def in_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the other sockets in any of ``rooms``: the same as :meth:`to`."""
+        return self.broadcast.to(*rooms)
+
+    def except_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the other sockets that are in none of ``rooms``."""
+        return self.broadcast.except_(*rooms)
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Select every other socket of this process."""
+        return self.broadcast.local
+
+    # -- rooms and leaving
+
+    def join(self, rooms: str | Iterable[str]) -> None:
+        """Join a room, or several; does nothing once the client is gone."""
+        self.nsp.driver.call(self._join, room_names((rooms,)))
+
+    def _join(self, rooms: tuple[str, ...]) -> None:
+        if self._state in (State.JOINING, State.CONNECTED):
+            self.nsp.adapter.add(self, rooms)
+
+    def leave(self, room: str) -> None:
+        """Leave a room."""
+        self.nsp.driver.call(self.nsp.adapter.remove, self, room)
+
+    def disconnect(self, close: bool = False) -> None:
+        """Put the client out of the namespace, which it does not rejoin by itself; with ``close``, end its connection."""
+        self.nsp.driver.call(self._disconnect, close)
+
+    def _disconnect(self, close: bool) -> None:
+        connection = self._connection
+        if close:
+            for name, link in list(connection.links.items()):
+                connection.leave(name)
+                link.left("server namespace disconnect")
+            connection.close("forced server close")
+        elif self._state is State.CONNECTED:
+            connection.leave(self.nsp.name)
+            self.left("server namespace disconnect")
+        elif self._state is State.JOINING:
+            self.nsp.refuse(self, "Connection refused", None)
+
+    # -- from the connection
+
+    def receive_event(self, args: list[Any], id: int | None) -> None:
+        """Take an event of the client."""
+        if self._waiting is not None and (self._waiting_all or not self._has_handlers(args[0])):
+            self._wait(args, id)
+        else:
+            self._dispatch(args, id)
+
+    def receive_ack(self, id: int, args: list[Any]) -> None:
+        """Take an acknowledgement; one that nobody waits for changes nothing."""
+        done = self._acks.pop(id, None) if self._acks else None
+        if done is not None:
+            done(args)
+
+    def left(self, reason: str, description: str | None = None) -> None:
+        """Go through the end of the socket: ``disconnecting``, the rooms, ``disconnect``."""
+        if self._state is State.JOINING:
+            self._become(State.DISCONNECTED)
+            self.nsp.adapter.remove_all(self)
+        elif self._state is State.CONNECTED:
+            if self._waiting_all:  # its events come first, and they wait for the connection handlers
+                self.nsp.driver.call_soon(self._leave, reason, description)
+            else:
+                self._leave(reason, description)
+
+    def _leave(self, reason: str, description: str | None) -> None:
+        if self._state is not State.CONNECTED:
+            return
+        self._admit_waiting()
+        self._become(State.LEAVING)
+        self._send = _discard
+        if self._fire("disconnecting", reason, description):
+            self.nsp.driver.call_soon(self._gone, reason, description)
+        else:
+            self._gone(reason, description)
+
+    def _gone(self, reason: str, description: str | None) -> None:
+        self._become(State.DISCONNECTED)
+        self.nsp.forget(self)
+        acks, self._acks = self._acks, None
+        for done in (acks or {}).values():
+            done(None)
+        self._fire("disconnect", reason, description)
+        self._waiting = None
+
+    def _fire(self, event: str, *args: Any) -> bool:
+        """Call the handlers of an event of this side; tell whether one of them has not begun to run."""
+        unstarted = self._unstarted
+        for handler in self._handlers_of(event):
+            offered = (self, *args) if handler.bound else args
+            self._start(handler, handler.trim(offered), event, None)
+        return self._unstarted > unstarted
+
+    def _become(self, state: State) -> None:
+        if state not in _TRANSITIONS[self._state]:
+            raise RuntimeError(f"a socket cannot go from {self._state} to {state}")
+        self._state = state
+
+    # -- connecting
+
+    def connect(self) -> None:
+        """Enter the namespace, and let the ``connection`` handlers attach theirs before any event is dispatched."""
+        self._become(State.CONNECTED)
+        self.nsp.remember(self)
+        self._waiting = []
+        self._waiting_all = True
+        self._connection.accept(self.nsp.name, self, self.id)
+        unstarted = self._unstarted
+        for handler in self.nsp.connection_handlers():
+            self._attaching += handler.is_async
+            self._start(handler, handler.trim((self,)), "connection", None)
+        if self._unstarted > unstarted:
+            self.nsp.driver.call_soon(self._begin_dispatch)
+        else:
+            self._begin_dispatch()
+
+    def refuse(self, message: str, data: Any) -> None:
+        """Tell the client that it was not let in."""
+        self._connection.refuse(self.nsp.name, message, data)
+
+    def _begin_dispatch(self) -> None:
+        self._waiting_all = False
+        self._admit_waiting()
+
+    def _attached(self) -> None:
+        self._attaching -= 1
+        if not self._attaching:
+            self._admit_waiting()
+
+    def _wait(self, args: list[Any], id: int | None) -> None:
+        assert self._waiting is not None
+        if len(self._waiting) >= self.nsp.server.options.max_waiting_events:
+            raise PacketError("more events than max_waiting_events before the connection handlers had returned")
+        self._waiting.append((args, id))
+
+    def _admit_waiting(self) -> None:
+        """Dispatch what can be dispatched; events without a handler wait on while a connection handler runs."""
+        if self._waiting is None or self._waiting_all:
+            return
+        waiting, self._waiting = self._waiting, [] if self._attaching else None
+        for args, id in waiting:
+            if self._waiting is None or self._has_handlers(args[0]):
+                self._dispatch(args, id)
+            else:
+                self._waiting.append((args, id))
+
+    # -- dispatch
+
+    def _handlers_of(self, event: Any) -> tuple[Handler, ...]:
+        shared = self._shared.get(event)
+        if self._handlers is None:
+            return shared or ()
+        own = self._handlers.by_event.get(event)
+        return (shared + own) if shared and own else (shared or own or ())
+
+    def _has_handlers(self, event: Any) -> bool:
+        return bool(self._any or self._handlers_of(event))
+
+    def _dispatch(self, args: list[Any], id: int | None) -> None:
+        if self._state is not State.CONNECTED:
+            return
+        event = args[0]
+        handlers = self._handlers_of(event)
+        ack = None if id is None else Ack(self, id, sum(handler.answers for handler in handlers))
+        for handler in self._any:
+            self._offer(handler, args, event, None)
+        if not handlers and not self._any:
+            _log.debug("%s: nobody listens to %.100r", self.id, event)
+        for handler in handlers:
+            self._offer(handler, args[1:], event, ack)
+
+    def _offer(self, handler: Handler, args: list[Any], event: Any, ack: Ack | None) -> None:
+        if handler.once and not self._discard_once(event, handler):
+            return
+        if handler.fits(len(args)):
+            self._start(handler, [self, *args] if handler.bound else args, event, ack)
+        else:
+            self.nsp.report(handler.explain(event, len(args)), self, event)
+
+    def _discard_once(self, event: Any, handler: Handler) -> bool:
+        own = self._handlers is not None and self._handlers.discard(event, handler)
+        return own or self.nsp.handlers.discard(event, handler)
+
+    def _start(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+        """Call a handler, or begin its task; handlers begin in the order of these calls."""
+        driver = self.nsp.driver
+        if handler.is_async:
+            self._unstarted += not EAGER
+            driver.spawn(self._run(handler, args, event, ack))
+        elif self._unstarted:
+            self._unstarted += 1
+            driver.call_soon(self._call_later, handler, args, event, ack)
+        else:
+            self._call(handler, args, event, ack)
+
+    def _call(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+        try:
+            if handler.wants_ack:
+                handler.function(*args, ack=ack)
+            else:
+                value = handler.function(*args)
+                if ack is not None:
+                    ack.returned(value)
+        except Exception as error:
+            self.nsp.report(error, self, event)
+
+    def _call_later(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+        self._unstarted -= 1
+        self._call(handler, args, event, ack)
+
+    async def _run(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+        self._unstarted -= not EAGER
+        try:
+            if handler.wants_ack:
+                await handler.function(*args, ack=ack)
+            else:
+                value = await handler.function(*args)
+                if ack is not None:
+                    ack.returned(value)
+        except Exception as error:
+            self.nsp.report(error, self, event)
+        finally:
+            if event == "connection":
+                self._attached()
+
+    # -- to the client
+
+    def deliver(self, packet: Encoded, *, volatile: bool = False) -> None:
+        """Send a packet; a volatile one only if it can leave at once."""
+        if not volatile or self._connection.session.writable:
+            self._send(packet.text, packet.attachments)
+
+    def deliver_with_ack(self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None]) -> None:
+        """Send an event that asks for an acknowledgement; ``done`` gets its arguments, or None if the client leaves."""
+        if self._state in (State.LEAVING, State.DISCONNECTED):
+            done(None)
+            return
+        if self._acks is None:
+            self._acks = {}
+        self._acks[id] = done
+        self._send(packet.text, packet.attachments)
+
+    def _plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
+        def done(args: list[Any] | None) -> None:
+            if args is not None:
+                self.nsp.call_back(ack, *args)
+
+        return done
+
+    def _emit_with_ack(self, body: Body, volatile: bool, done: Callable[[list[Any] | None], None]) -> int:
+        id = self.nsp.next_ack_id()
+        if not volatile or self._connection.session.writable:
+            self.deliver_with_ack(body.event(self.nsp.name, id), id, done)
+        return id
+
+    def forget_ack(self, id: int) -> None:
+        """Wait no longer for an acknowledgement."""
+        if self._acks:
+            self._acks.pop(id, None)
+
+
+def _discard(text: bytes, attachments: Sequence[bytes]) -> None:
+    """Stand in for the way out once the client is gone."""
+
+
+class SocketOperator:
+    """Hold how to send to one socket; never changes, so it can be kept and used again."""
+
+    __slots__ = ("_socket", "_timeout", "_volatile")
+
+    def __init__(self, socket: Socket, *, volatile: bool = False, timeout: float | None = None) -> None:
+        self._socket = socket
+        self._volatile = volatile
+        self._timeout = timeout
+
+    def timeout(self, seconds: float) -> SocketOperator:
+        """Limit the wait for an acknowledgement."""
+        return SocketOperator(self._socket, volatile=self._volatile, timeout=check_timeout(seconds))
+
+    def compress(self, compress: bool) -> SocketOperator:
+        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
+        return self
+
+    @property
+    def volatile(self) -> SocketOperator:
+        """Drop the event if the client cannot take it at once."""
+        return SocketOperator(self._socket, volatile=True, timeout=self._timeout)
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """Select every other socket of the namespace, with the same flags."""
+        return self._socket.broadcast._with(volatile=self._volatile, timeout=self._timeout)
+
+    def to(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the other sockets in any of ``rooms``, with the same flags."""
+        return self.broadcast.to(*rooms)
+
+    in_ = to
+
+    def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event; see :meth:`Socket.emit`.
+
+        After ``timeout()``, ``ack`` is called once: with an ``AckTimeout`` or ``Disconnected``, or with None and the arguments
+        of the acknowledgement.
+        """
+        socket = self._socket
+        nsp = socket.nsp
+        body = encode_event(event, args, nsp.server.options.max_attachments)
+        if ack is None:
+            nsp.driver.call(self._deliver, body)
+        elif self._timeout is None:
+            nsp.driver.call(socket._emit_with_ack, body, self._volatile, socket._plain_callback(ack))
+        else:
+            callback = ack
+
+            def done(error: Exception | None, args: list[Any]) -> None:
+                nsp.call_back(callback, error, *args)
+
+            nsp.driver.call(self._emit_with_ack, body, done)
+
+    def send(self, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send a ``message`` event."""
+        self.emit("message", *args, ack=ack)
+
+    write = send
+
+    async def emit_with_ack(self, event: str | int, *args: Any) -> Any:
+        """Send an event and give the client's answer; see :meth:`Socket.emit_with_ack`.
+
+        Raises ``AckTimeout`` after ``timeout()``, and ``Disconnected`` as soon as the client is gone.
+        """
+        nsp = self._socket.nsp
+        future: asyncio.Future[Any] = nsp.future()
+
+        def done(error: Exception | None, args: list[Any]) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(flatten(args))
+            else:
+                future.set_exception(error)
+
+        self._emit_with_ack(encode_event(event, args, nsp.server.options.max_attachments), done)
+        return await future
+
+    def _deliver(self, body: Body) -> None:
+        self._socket.deliver(body.event(self._socket.nsp.name), volatile=self._volatile)
+
+    def _emit_with_ack(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> None:
+        socket = self._socket
+        wheel = socket.nsp.driver.wheel
+        timer = None
+
+        def answered(args: list[Any] | None) -> None:
+            wheel.stop(timer)
+            if args is None:
+                done(Disconnected("the client left before it acknowledged"), [])
+            else:
+                done(None, args)
+
+        def expired() -> None:
+            socket.forget_ack(number)
+            done(AckTimeout(), [])
+
+        if self._timeout is not None:
+            timer = wheel.call_later(self._timeout, expired)
+        number = socket._emit_with_ack(body, self._volatile, answered)

@@ -1,0 +1,326 @@
+"""The ASGI front end: HTTP long-polling for both lanes, and WebSockets for the portable one.
+
+A WebSocket goes the fast lane where the web server offers the extension of
+:class:`socketeer.transports.uvicorn.WebSocketProtocol`; everywhere else it is served through ``receive`` and ``send``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from socketeer.engine.handshake import Admission, Engine
+from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
+from socketeer.engine.polling import Polling
+from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Sink
+from socketeer.transports.driver import Driver
+
+__all__ = ["TAKE_OVER", "EngineFrontend", "Receive", "Scope", "Send", "respond"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+TAKE_OVER = "socketeer.take_over"
+"""The name of the scope extension by which a server hands a WebSocket over."""
+
+_log = logging.getLogger("socketeer.transports.asgi")
+_MOST_PARAMETERS = 100
+
+
+def request_from(scope: Scope) -> Request:
+    """Build the engine's request from an ASGI scope. Raises ValueError for a query that is out of bounds."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    raw_query = scope["query_string"].decode("latin-1")
+    client = scope.get("client")
+    return Request(
+        method=scope.get("method", "GET"),
+        url=f"{scope['path']}?{raw_query}" if raw_query else scope["path"],
+        query=_parse_query(raw_query),
+        headers=headers,
+        address=client[0] if client else "",
+        secure=scope.get("scheme") in ("https", "wss"),
+        upgrade=scope["type"] == "websocket",
+    )
+
+
+def _parse_query(raw: str) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(raw, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS):
+        # A parameter given twice is no valid transport and no known sid, like the list that it is in JavaScript.
+        query[name] = f"{query[name]},{value}" if name in query else value
+    return query
+
+
+async def respond(send: Send, response: Response, extra: Headers = (), *, head: bool = False) -> None:
+    """Send a whole HTTP response; without its body in answer to HEAD."""
+    headers = [*response.headers, *extra, (b"content-length", b"%d" % len(response.body))]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+class EngineFrontend:
+    """Serve an engine's requests below the path of the server."""
+
+    def __init__(self, engine: Engine, driver: Driver) -> None:
+        self._engine = engine
+        self._driver = driver
+
+    # -- HTTP
+
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a polling request, or the preflight of one."""
+        engine = self._engine
+        try:
+            request = request_from(scope)
+        except ValueError:
+            await respond(send, error_response(ErrorCode.BAD_REQUEST))
+            return
+        origin = request.headers.get("origin")
+        cors = engine.origins.response_headers(origin)
+        if request.method == "OPTIONS" and cors:
+            await respond(send, Response(204, engine.origins.preflight(origin, request.headers)))
+            return
+        admission = engine.check(request)
+        if isinstance(admission, Response):
+            await respond(send, admission, cors)
+            return
+        response = await self._polling(admission, request, receive)
+        if response is not None:
+            await respond(send, response, cors)
+
+    async def _polling(self, admission: Admission, request: Request, receive: Receive) -> Response | None:
+        if admission.session is None:
+            polling = self._engine.open_polling(request, admission.revision)
+            return await self._get(polling, receive)
+        transport = admission.session.transport
+        assert isinstance(transport, Polling)  # the engine refuses a request for another transport
+        if request.method == "GET":
+            return await self._get(transport, receive)
+        if request.method == "POST":
+            return await self._post(transport, request, receive)
+        return error_response(ErrorCode.BAD_REQUEST)
+
+    async def _get(self, polling: Polling, receive: Receive) -> Response | None:
+        """Give the answer to a GET once there is one; None if the client gave up."""
+        done = self._driver.bind().create_future()
+
+        def wake(packets: bool = True) -> None:
+            if not done.done():
+                done.set_result(packets)
+
+        response = polling.begin_get(wake)
+        if response is not None:
+            return response
+        watcher = asyncio.ensure_future(_watch(receive, wake))
+        try:
+            if await done:
+                return polling.take()
+        except asyncio.CancelledError:
+            polling.abort_get()
+            raise
+        finally:
+            watcher.cancel()
+        polling.abort_get()
+        return None
+
+    async def _post(self, polling: Polling, request: Request, receive: Receive) -> Response | None:
+        content_type = request.headers.get("content-type", "")
+        refusal = polling.begin_post(content_type)
+        if refusal is not None:
+            return refusal
+        limit = self._engine.options.max_http_buffer_size
+        declared = request.headers.get("content-length", "0")
+        body: bytes | None
+        if declared.isdecimal() and len(declared) < 20 and int(declared) <= limit:
+            try:
+                body = await _read_body(receive, limit)
+            except (ConnectionError, asyncio.CancelledError) as error:
+                polling.abort_post("request closed before its body was complete")
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                return None
+        else:
+            body = None
+        if body is None:
+            polling.abort_post("body of more than max_http_buffer_size")
+            return Response(413, ((b"content-type", b"text/plain"), (b"connection", b"close")), b"Payload Too Large")
+        return polling.end_post(body, content_type)
+
+    # -- WebSocket
+
+    async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket: a new session, or the upgrade of one."""
+        engine = self._engine
+        self._driver.bind()
+        try:
+            request = request_from(scope)
+            admission = engine.check(request)
+        except ValueError:
+            admission = error_response(ErrorCode.BAD_REQUEST)
+        if isinstance(admission, Response):
+            await _refuse_websocket(scope, receive, send, admission)
+            return
+        take_over = (scope.get("extensions") or {}).get(TAKE_OVER)
+        headers = list(engine.origins.response_headers(request.headers.get("origin")))
+        if take_over is not None:
+            wire = take_over(engine.options.max_http_buffer_size, engine.options.max_fragments, headers)
+            if wire is not None:  # None: the client has gone meanwhile
+                self._open(request, admission, wire)
+            return
+        if (await receive())["type"] != "websocket.connect":
+            return
+        await send({"type": "websocket.accept", "headers": headers})
+        portable = PortableWire(send, engine.options.max_http_buffer_size)
+        self._open(request, admission, portable)
+        await portable.run(receive)
+
+    def _open(self, request: Request, admission: Admission, wire: Any) -> None:
+        if admission.session is None:
+            self._engine.open_websocket(request, admission.revision, wire)
+        else:
+            self._engine.open_probe(admission.session, wire)
+
+
+async def _watch(receive: Receive, wake: Callable[[bool], None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    wake(False)
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """Give the body, or None if it is larger than ``limit``. Raises ConnectionError if the client leaves."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            return None
+        if chunk:
+            chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+    await receive()
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
+        await send({"type": "websocket.http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": response.body})
+    else:
+        await send({"type": "websocket.close"})
+
+
+class PortableWire:
+    """Be one WebSocket on an ASGI server."""
+
+    __slots__ = ("_closing", "_max_size", "_queue", "_ready", "_send", "_unsent", "_writer", "sink")
+
+    congested = True  # how much an ASGI server holds back is not known: always count
+
+    def __init__(self, send: Send, max_size: int) -> None:
+        self.sink: Sink = DEAF
+        self._send = send
+        self._max_size = max_size
+        self._queue: deque[tuple[Message, int]] = deque()
+        self._ready = asyncio.Event()
+        self._unsent = 0
+        self._closing = False
+        self._writer: asyncio.Future[None] | None = None
+
+    def send_text(self, data: bytes) -> None:
+        """Queue a text frame."""
+        self._push({"type": "websocket.send", "text": data.decode()}, len(data))
+
+    def send_binary(self, data: bytes) -> None:
+        """Queue a binary frame."""
+        self._push({"type": "websocket.send", "bytes": data}, len(data))
+
+    def unsent(self) -> int:
+        """Count the bytes that the server has not taken yet."""
+        return self._unsent
+
+    def close(self, code: int = 1000) -> None:
+        """Queue a close frame."""
+        self._push({"type": "websocket.close", "code": code}, 0)
+        self._closing = True
+
+    def disconnect(self) -> None:
+        """Close behind what is queued."""
+        self.close()
+
+    def abort(self) -> None:
+        """Throw away what is queued, and close."""
+        self._closing = True
+        self._queue.clear()
+        self._unsent = 0
+        if self._writer is not None:
+            self._writer.cancel()
+
+    def _push(self, message: Message, size: int) -> None:
+        if not self._closing:
+            self._queue.append((message, size))
+            self._unsent += size
+            self._ready.set()
+
+    async def run(self, receive: Receive) -> None:
+        """Pass frames in both directions until the WebSocket is gone."""
+        self._writer = writer = asyncio.ensure_future(self._write())
+        reader = asyncio.ensure_future(self._read(receive))
+        try:
+            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            if not writer.cancelled():
+                # Whichever ended first, give the other one the time of a closing handshake.
+                await asyncio.wait((reader, writer), timeout=CLOSING_HANDSHAKE if self._closing else 0)
+        finally:
+            reader.cancel()
+            writer.cancel()
+            self._closing = True
+            failure = reader.result() if reader.done() and not reader.cancelled() and not reader.exception() else None
+            self.sink.end("transport error" if failure else "transport close", failure)
+
+    async def _write(self) -> None:
+        queue = self._queue
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            while queue:
+                message, size = queue.popleft()
+                try:
+                    await self._send(message)
+                except OSError:  # how a server says that the client has gone
+                    return
+                if message["type"] == "websocket.close":
+                    return
+                self._unsent -= size
+
+    async def _read(self, receive: Receive) -> str | None:
+        """Give the reason for which the peer must go, or None once it has gone."""
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return None
+            if message["type"] != "websocket.receive" or self._closing:
+                continue
+            text = message.get("text")
+            data = message["bytes"] if text is None else text.encode()
+            if len(data) > self._max_size:
+                self.close(1009)
+                return "message of more than max_http_buffer_size"
+            if text is None:
+                self.sink.receive_frame(data)
+            else:
+                self.sink.receive_text(data)

@@ -1,0 +1,101 @@
+"""The event loop at work for the pure floors: one timer for the wheel, tasks for handlers, a door for other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from threading import get_ident
+from typing import Any
+
+from socketeer.engine.timers import TimerWheel
+
+__all__ = ["EAGER", "Driver"]
+
+EAGER = sys.version_info >= (3, 12)
+"""Whether a task can begin to run within the call that makes it."""
+_EAGERLY: dict[str, Any] = {"eager_start": True}
+
+
+class Driver:
+    """Tie a server to the event loop it runs in."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
+        self.wheel = TimerWheel(time.monotonic, self._arm)
+        self._handle: asyncio.TimerHandle | None = None
+        self._armed = 0.0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def bind(self) -> asyncio.AbstractEventLoop:
+        """Take the running event loop for the server's; cheap when it is already."""
+        loop = asyncio.get_running_loop()
+        if loop is not self.loop:
+            self.loop = loop
+            self.thread = get_ident()
+            self._handle = None
+            deadline = self.wheel.next_deadline()
+            if deadline is not None:
+                self._arm(deadline)
+        return loop
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether the caller runs in another thread than the server."""
+        return self.thread != get_ident() and self.loop is not None
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function`` in the server's thread: now if this is it, else soon, in the order of the calls."""
+        if self.elsewhere:
+            assert self.loop is not None
+            self.loop.call_soon_threadsafe(function, *args)
+        else:
+            function(*args)
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Call ``function`` in the next round of the event loop."""
+        assert self.loop is not None
+        self.loop.call_soon(function, *args)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine as a task that is kept until it is done; it begins at once where Python can do that."""
+        assert self.loop is not None
+        if EAGER:
+            task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=self.loop, **_EAGERLY)
+            if task.done():
+                return task
+        else:
+            task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def finish(self, patience: float) -> None:
+        """Wait for the tasks that run, then cancel those that do not end within ``patience`` seconds."""
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=patience)
+            for task in pending:
+                task.cancel()
+            if pending:
+                await asyncio.wait(pending, timeout=patience)
+
+    # -- the wheel's timer
+
+    def _arm(self, deadline: float) -> None:
+        if self.loop is None or (self._handle is not None and self._armed <= deadline):
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._armed = deadline
+        self._handle = self.loop.call_later(max(0.0, deadline - self.wheel.clock()), self._turn)
+
+    def _turn(self) -> None:
+        self._handle = None
+        self.wheel.advance()
+        deadline = self.wheel.next_deadline()
+        if deadline is not None:
+            self._arm(deadline)

@@ -1,0 +1,245 @@
+"""One WebSocket on picows' C protocol: frames go from the socket straight to the sink, and back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.common import WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+
+from socketeer.engine.websocket import DEAF, Sink
+
+__all__ = ["Ping", "Wire", "feed", "make_protocol"]
+
+_log = logging.getLogger("socketeer.transports.picows")
+
+Ping = tuple[float | None, float | None]
+"""The interval of WebSocket pings and the time to answer them, in seconds."""
+
+_TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION, WSMsgType.CLOSE
+_COPY_LIMIT = 8192
+"""Up to this size picows writes from a buffer of its own; a larger frame is framed in place, in one copy."""
+_FRAME_ROOM = 14
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+class _Quiet:
+    """Send what picows has to say about its peers to the debug log: a peer's errors are not ours."""
+
+    log = debug = info = staticmethod(_ignore)
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # the name that logging has for it
+        return False
+
+    def warning(self, message: str, *args: Any) -> None:
+        _log.debug(message, *args)
+
+    error = warning
+
+    def exception(self, message: str, *args: Any) -> None:
+        _log.exception(message, *args)
+
+
+_QUIET = _Quiet()
+
+
+class Wire(WSListener):
+    """Be one WebSocket on picows."""
+
+    def __init__(self, max_size: int, max_fragments: int) -> None:
+        self.sink: Sink = DEAF
+        self.congested = False
+        self.on_lost: Callable[[], None] = _ignore
+        self._max_size = max_size
+        self._max_fragments = max_fragments
+        self._transport: WSTransport = None  # type: ignore[assignment]  # there from on_ws_connected on
+        self._fragments: list[bytes] | None = None
+        self._fragmented_text = False
+        self._fragmented_size = 0
+        self._closing = False
+
+    # -- to the client
+
+    def send_text(self, data: bytes) -> None:
+        """Send a text frame."""
+        if len(data) <= _COPY_LIMIT:
+            self._transport.send(_TEXT, data)
+        else:
+            self._send_large(_TEXT, data)
+
+    def send_binary(self, data: bytes) -> None:
+        """Send a binary frame."""
+        if len(data) <= _COPY_LIMIT:
+            self._transport.send(_BINARY, data)
+        else:
+            self._send_large(_BINARY, data)
+
+    def _send_large(self, kind: WSMsgType, data: bytes) -> None:
+        frame = bytearray(_FRAME_ROOM)
+        frame += data
+        self._transport.send_reuse_external_bytearray(kind, frame, _FRAME_ROOM)
+
+    def unsent(self) -> int:
+        """Count the bytes that the operating system has not taken yet."""
+        return self._transport.underlying_transport.get_write_buffer_size()
+
+    def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
+        """Send a close frame; the peer answers it, and that ends the connection."""
+        if not self._closing:
+            self._closing = True
+            self._transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any code will do
+
+    def disconnect(self) -> None:
+        """Close the connection behind what is unsent."""
+        self._closing = True
+        self._transport.disconnect()
+
+    def abort(self) -> None:
+        """Close the connection now and throw away what is unsent."""
+        self._closing = True
+        self._transport.disconnect(graceful=False)
+
+    def closing_words(self) -> tuple[int, str]:
+        """Give the code and the reason of the closing handshake: the peer's, or else this side's (RFC 6455, 7.1.5)."""
+        handshake: Any = self._transport.close_handshake
+        closing: Any = handshake and (handshake.recv or handshake.sent)
+        if not closing:
+            return 1006, ""
+        return int(closing.code) or 1005, closing.reason or ""
+
+    def shutdown(self) -> None:
+        """Close: uvicorn stops."""
+        self.close(1012)
+        self.disconnect()
+
+    # -- from picows
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Begin: the handshake has been answered."""
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take a frame, which nearly always is a whole text message."""
+        kind = frame.msg_type
+        if (
+            kind is _TEXT
+            and frame.fin
+            and self._fragments is None
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3 or transport.is_close_frame_sent)
+        ):
+            self.sink.receive_text(frame.get_payload_as_bytes())
+        else:
+            self._take(transport, frame, kind)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """End: the connection is gone."""
+        self.on_lost()
+        sink, self.sink = self.sink, DEAF
+        if transport.is_close_frame_sent and not self._closing:  # picows itself found the peer at fault
+            sink.end("transport error", "{}: {}".format(*self.closing_words()))
+        else:
+            sink.end("transport close")
+
+    def pause_writing(self) -> None:
+        """Take note that the peer reads more slowly than it is written to."""
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        """Take note that the peer has caught up."""
+        self.congested = False
+
+    # -- the rarer frames
+
+    def _take(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
+        if kind is _CLOSE:
+            self._take_close(transport, frame)
+        elif transport.is_close_frame_sent:
+            pass  # what was under way when this side began to close
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._fail(WSCloseCode.PROTOCOL_ERROR, "reserved bits are set")
+        elif kind is _CONTINUATION:
+            self._take_continuation(frame)
+        elif kind is _TEXT or kind is _BINARY:
+            self._take_data(frame, kind)
+
+    def _take_data(self, frame: WSFrame, kind: WSMsgType) -> None:
+        if self._fragments is not None:
+            self._fail(WSCloseCode.PROTOCOL_ERROR, "a new message within a fragmented one")
+        elif not frame.fin:
+            self._fragments = [frame.get_payload_as_bytes()]
+            self._fragmented_size = frame.payload_size
+            self._fragmented_text = kind is _TEXT
+        elif kind is _TEXT:
+            self.sink.receive_text(frame.get_payload_as_bytes())
+        else:
+            self.sink.receive_frame(frame.get_payload_as_bytes())
+
+    def _take_continuation(self, frame: WSFrame) -> None:
+        fragments = self._fragments
+        if fragments is None:
+            self._fail(WSCloseCode.PROTOCOL_ERROR, "a continuation of nothing")
+            return
+        fragments.append(frame.get_payload_as_bytes())
+        self._fragmented_size += frame.payload_size
+        if len(fragments) > self._max_fragments:
+            self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_fragments")
+        elif self._fragmented_size > self._max_size:
+            self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_http_buffer_size")
+        elif frame.fin:
+            self._fragments = None
+            message = b"".join(fragments)
+            if self._fragmented_text:
+                self.sink.receive_text(message)
+            else:
+                self.sink.receive_frame(message)
+
+    def _take_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        if not transport.is_close_frame_sent:
+            code = frame.get_close_code()
+            transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
+        self._closing = True
+        transport.disconnect()
+
+    def _fail(self, code: WSCloseCode, reason: str) -> None:
+        self._fragments = None
+        self.close(code, reason)
+        self._transport.disconnect()
+        self.sink.end("transport error", reason)
+
+
+def make_protocol(wire: Wire, answer: WSUpgradeResponse, max_size: int, ping: Ping | None) -> Any:
+    """Make the C protocol for one connection, which pings by itself only where ``ping`` gives an interval and a timeout."""
+    interval, timeout = ping if ping is not None else (None, None)
+    return WSProtocol(
+        None,
+        None,
+        False,
+        lambda request: WSUpgradeResponseWithListener(answer, wire),
+        _QUIET,
+        True,
+        None,
+        bool(interval),
+        interval,
+        min(timeout or interval, interval) if interval else None,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        True,
+        max_size,
+        None,
+        2048,
+    )
+
+
+def feed(protocol: Any, data: bytes) -> None:
+    """Let the protocol read ``data`` as if it had come from its transport."""
+    while data:
+        buffer = protocol.get_buffer(-1)
+        taken = min(len(buffer), len(data))
+        buffer[:taken] = data[:taken]
+        protocol.buffer_updated(taken)
+        data = data[taken:]
