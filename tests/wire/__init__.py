@@ -1,0 +1,1 @@
+"""The protocols byte by byte, over real connections."""
