@@ -1,8 +1,8 @@
 """``DEBUG=socketeer*``: switch logging scopes on by an environment variable.
 
-Logging itself is the standard tree under ``socketeer``. The variable takes patterns separated by commas, as the JavaScript
-``debug`` package does, ``-`` in front to exclude; ``:`` and ``.`` are the same. ``socket.io*`` and ``engine*`` are understood as
-the scopes that stand for them here.
+Logging itself is the standard tree under ``socketeer``. The variable takes patterns separated by commas, as the
+JavaScript ``debug`` package does, ``-`` in front to exclude; ``:`` and ``.`` are the same. ``socket.io*`` and
+``engine*`` are understood as the scopes that stand for them here.
 """
 
 from __future__ import annotations

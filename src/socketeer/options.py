@@ -60,7 +60,7 @@ class ServerOptions:
     max_waiting_events: int = 1000
     """The most events that wait while the ``connection`` handlers of their socket are still attaching listeners."""
     cors: Any = None
-    """Which other origins may connect: an origin, ``"*"``, a pattern, a callable, a list of these or a ``Cors`` record."""
+    """Which other origins may connect: one, ``"*"``, a pattern, a callable, a list of these or a ``Cors`` record."""
     serve_client: bool = True
     """Serve the browser client below ``path``."""
 

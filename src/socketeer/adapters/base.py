@@ -1,6 +1,7 @@
 """What an adapter is: the keeper of one namespace's rooms, and the way of a broadcast to every socket it concerns.
 
-The namespace calls its adapter; the adapter reaches the local sockets through :class:`Member` and never sees the server.
+The namespace calls its adapter; the adapter reaches the local sockets through :class:`Member` and never sees the
+server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engine: every session of a server, and the checks that a request passes before it reaches one. No I/O.
 
-A driver turns what its web server gives it into a :class:`~socketeer.engine.http.Request` and asks :meth:`Engine.check`.
-The answer is a refusal, a session that exists, or the revision that a new session is to speak.
+A driver turns what its web server gives it into a :class:`~socketeer.engine.http.Request` and asks
+:meth:`Engine.check`. The answer is a refusal, a session that exists, or the revision that a new session is to speak.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Engine:
         self.sessions: dict[str, Session] = {}
         self.origins = OriginPolicy.from_option(options.cors)
         self.closing = False
+        self.on_drained: Callable[[], None] | None = None
         self._application = application
         self._generate_id = generate_id
         self._session_class = TracedSession if trace_enabled() else Session
@@ -180,3 +181,5 @@ class Engine:
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.id, None)
+        if not self.sessions and self.on_drained is not None:
+            self.on_drained()

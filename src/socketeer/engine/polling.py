@@ -1,8 +1,8 @@
 """The polling transport of a session: packets wait here until a GET fetches them. No I/O.
 
-The driver of a GET calls :meth:`Polling.begin_get`; where there is nothing to send yet it keeps the connection open, and
-:meth:`Polling.take` gives the answer once the driver has been woken. Between the wake-up and the answer further packets
-join the payload, so that a burst of events leaves in one response.
+The driver of a GET calls :meth:`Polling.begin_get`; where there is nothing to send yet it keeps the connection open,
+and :meth:`Polling.take` gives the answer once the driver has been woken. Between the wake-up and the answer further
+packets join the payload, so that a burst of events leaves in one response.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """One Engine.IO session: its state, its heartbeat, and the way packets take through it. No I/O.
 
-Packets come in through :meth:`Session.receive_text` and :meth:`Session.receive_frame`, straight from the WebSocket or from
-the body of a POST, and go up to the session's receiver. They go out through :meth:`Session.send` to the transport of the
-moment: :class:`~socketeer.engine.polling.Polling`, which buffers, or :class:`~socketeer.engine.websocket.WebSocket`,
-which writes. An idle session on a WebSocket owns one timer and nothing else that is its own.
+Packets come in through :meth:`Session.receive_text` and :meth:`Session.receive_frame`, straight from the WebSocket or
+from the body of a POST, and go up to the session's receiver. They go out through :meth:`Session.send` to the transport
+of the moment: :class:`~socketeer.engine.polling.Polling`, which buffers, or
+:class:`~socketeer.engine.websocket.WebSocket`, which writes. An idle session on a WebSocket owns one timer and nothing
+else that is its own.
 """
 
 from __future__ import annotations

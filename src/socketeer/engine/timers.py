@@ -38,8 +38,8 @@ class Timer:
 class TimerWheel:
     """Keep timers in slots of :data:`TICK` seconds.
 
-    ``clock`` gives the time in seconds. ``wake`` is called with a deadline whenever it becomes the earliest one, so that
-    the driver can arm its own timer.
+    ``clock`` gives the time in seconds. ``wake`` is called with a deadline whenever it becomes the earliest one, so
+    that the driver can arm its own timer.
     """
 
     def __init__(self, clock: Callable[[], float], wake: Callable[[float], None] | None = None) -> None:

@@ -1,7 +1,7 @@
 """The WebSocket transport of a session, and the probe that precedes it in an upgrade. No I/O.
 
-Below stands a :class:`Wire`: one WebSocket of whichever lane. It delivers what arrives to its ``sink``, which is the session
-itself once the transport is in use: between the wire and the session no call is left over.
+Below stands a :class:`Wire`: one WebSocket of whichever lane. It delivers what arrives to its ``sink``, which is the
+session itself once the transport is in use: between the wire and the session no call is left over.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ class WebSocket:
 class Probe:
     """Take the frames of a WebSocket that wants to become the transport of a polling session.
 
-    The client asks with ``2probe``, is answered ``3probe``, pauses its polling, and takes over with ``5``. Anything else, or
-    silence for ``upgrade_timeout``, closes this WebSocket and leaves the session as it was.
+    The client asks with ``2probe``, is answered ``3probe``, pauses its polling, and takes over with ``5``. Anything
+    else, or silence for ``upgrade_timeout``, closes this WebSocket and leaves the session as it was.
     """
 
     __slots__ = ("_noop", "_session", "_timeout", "_wire")

@@ -1,7 +1,7 @@
 """Socket.IO over one session: namespaces side by side, and packets with their attachments put together. No I/O.
 
-Above stands a :class:`Host`, which decides about namespaces, and for each namespace that the client joined or is joining a
-:class:`Link`. A packet that breaks the protocol raises ``PacketError``; the session below ends over it.
+Above stands a :class:`Host`, which decides about namespaces, and for each namespace that the client joined or is
+joining a :class:`Link`. A packet that breaks the protocol raises ``PacketError``; the session below ends over it.
 """
 
 from __future__ import annotations

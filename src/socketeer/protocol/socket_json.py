@@ -1,8 +1,8 @@
 """Socket.IO packets as JSON text with binary attachments (Socket.IO protocol, revisions 4 and 5).
 
 Text form: ``<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]``. A Socket.IO packet always travels in an Engine.IO
-``message`` packet, so encoded text starts with that packet's type digit ``4``, and decoding starts behind it: nothing is
-copied twice on its way. Text stays UTF-8 bytes from the socket to the JSON parser and back.
+``message`` packet, so encoded text starts with that packet's type digit ``4``, and decoding starts behind it: nothing
+is copied twice on its way. Text stays UTF-8 bytes from the socket to the JSON parser and back.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AckCallback", "BroadcastOperator", "Broadcasting", "RemoteSocket", "Rooms", "encode_event", "flatten"]
 
 Rooms = str | Iterable[str]
+EVERYBODY = Selection()
 AckCallback = Callable[..., Any]
 
 
@@ -27,14 +28,20 @@ def encode_event(event: str | int, args: tuple[Any, ...], max_attachments: int) 
 
     Raises ``ValueError`` for a reserved name or too many binary values, ``TypeError`` for what JSON cannot say.
     """
+    if event.__class__ is not str:
+        check_event(event)
     if event in RESERVED_EVENTS:
         raise ValueError(f"{event!r} is a reserved event name")
-    if not isinstance(event, str | int) or isinstance(event, bool):
-        raise TypeError(f"the name of an event must be a str or an int, not {event!r}")
     try:
         return encode_body([event, *args], max_attachments)
     except (TypeError, ValueError) as error:
         raise type(error)(f"emit({event!r}): {error}") from None
+
+
+def check_event(event: Any) -> None:
+    """Raise TypeError unless ``event`` can be the name of an event."""
+    if isinstance(event, bool) or not isinstance(event, str | int):
+        raise TypeError(f"the name of an event must be a str or an int, not {event!r}")
 
 
 def room_names(rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
@@ -106,8 +113,8 @@ class Broadcasting:
         """Send an event to every socket selected; may be called from any thread.
 
         ``ack`` is called once, with an error or None and the list of answers: one for each socket that answered, in the
-        order of arrival. The error is an ``AckTimeout`` that carries the same list. A socket that leaves no longer counts.
-        Raises ``ValueError`` for a reserved name, ``TypeError`` for arguments that cannot be encoded.
+        order of arrival. The error is an ``AckTimeout`` that carries the same list. A socket that leaves no longer
+        counts. Raises ``ValueError`` for a reserved name, ``TypeError`` for arguments that cannot be encoded.
         """
         self._operator().emit(event, *args, ack=ack)
 
@@ -149,7 +156,7 @@ class BroadcastOperator(Broadcasting):
     def __init__(
         self,
         namespace: Namespace,
-        selection: Selection = Selection(),
+        selection: Selection = EVERYBODY,
         *,
         volatile: bool = False,
         local: bool = False,

@@ -51,8 +51,8 @@ class Listening:
     def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """Call ``handler`` for an event of the namespace itself; as a decorator without ``handler``.
 
-        ``connection`` (or ``connect``) gives the socket of a new client. ``error`` gives the exception of a handler, or the
-        ``BadArguments`` of an event that fits none; as further arguments the socket and the event, each or None.
+        ``connection`` (or ``connect``) gives the socket of a new client. ``error`` gives the exception of a handler, or
+        the ``BadArguments`` of an event that fits none; as further arguments the socket and the event, each or None.
         """
         listener = self._listener()
         if handler is None:
@@ -95,8 +95,8 @@ class Listening:
     def use(self, middleware: F) -> F:
         """Let ``middleware`` see each socket before it is let in; sync or async, in the order of registration.
 
-        Raising ``ConnectionRefused`` refuses the client with its message and data. Any other exception refuses it with a
-        neutral message and is logged.
+        Raising ``ConnectionRefused`` refuses the client with its message and data. Any other exception refuses it with
+        a neutral message and is logged.
         """
         return self._listener().add_middleware(middleware)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import re
@@ -206,7 +207,8 @@ class Server(Broadcasting, Listening):
         whole = scope["path"]
         root = scope.get("root_path", "")
         path = self.options.path
-        # Below a mount the path is relative to it; but a mount at the very path of the server is taken for what is meant.
+        # Below a mount the path is relative to it; but a mount at the very path of the server is taken for what is
+        # meant.
         for candidate in (whole.removeprefix(root) if root else whole, whole):
             if candidate == path:
                 return ""
@@ -278,7 +280,8 @@ class Server(Broadcasting, Listening):
     async def close(self) -> None:
         """Close every connection and stop serving; a second call does nothing more.
 
-        Handlers of ``disconnect`` get ``server shutting down``. Clients see their connection close and try to reconnect.
+        Handlers of ``disconnect`` get ``server shutting down``. Clients see their connection close and try to
+        reconnect.
         """
         self.engine.closing = True
         for session in list(self.engine.sessions.values()):
@@ -294,16 +297,17 @@ class Server(Broadcasting, Listening):
             self._web_server.should_exit = True
 
     async def _wait_for_sessions(self) -> None:
-        end = self.driver.wheel.clock() + _SHUTDOWN_PATIENCE
-        while self.engine.sessions and self.driver.wheel.clock() < end:
-            await asyncio.sleep(0.01)
+        if self.engine.sessions:
+            drained = asyncio.Event()
+            self.engine.on_drained = drained.set
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(drained.wait(), _SHUTDOWN_PATIENCE)
 
 
 def _is_asgi(app: Any) -> bool:
     if isinstance(app, type):
         raise UsageError(f"attach() takes an application, not the class {app.__name__}")
-    call = app if inspect.isfunction(app) or inspect.ismethod(app) else getattr(app, "__call__", app)
-    return inspect.iscoroutinefunction(call)
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
 
 
 def _wrap_wsgi(app: Any) -> Any:

@@ -111,7 +111,7 @@ class Socket:
 
     def __init__(self, nsp: Namespace, connection: Connection, id: str, handshake: Handshake) -> None:
         self.id = id
-        """The public id: 20 characters, another one for each namespace (clients 1.x and 2.x: derived from the session)."""
+        """The public id: another one for each namespace (clients 1.x and 2.x: derived from the session's)."""
         self.nsp = nsp
         """The namespace."""
         self.handshake = handshake
@@ -313,7 +313,7 @@ class Socket:
         self.nsp.driver.call(self.nsp.adapter.remove, self, room)
 
     def disconnect(self, close: bool = False) -> None:
-        """Put the client out of the namespace, which it does not rejoin by itself; with ``close``, end its connection."""
+        """Put the client out of the namespace; it does not come back by itself. ``close`` ends its connection too."""
         self.nsp.driver.call(self._disconnect, close)
 
     def _disconnect(self, close: bool) -> None:
@@ -592,8 +592,8 @@ class SocketOperator:
     def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
         """Send an event; see :meth:`Socket.emit`.
 
-        After ``timeout()``, ``ack`` is called once: with an ``AckTimeout`` or ``Disconnected``, or with None and the arguments
-        of the acknowledgement.
+        After ``timeout()``, ``ack`` is called once: with an ``AckTimeout`` or ``Disconnected``, or with None and the
+        arguments of the acknowledgement.
         """
         socket = self._socket
         nsp = socket.nsp

@@ -214,7 +214,7 @@ class Wire(WSListener):
 
 
 def make_protocol(wire: Wire, answer: WSUpgradeResponse, max_size: int, ping: Ping | None) -> Any:
-    """Make the C protocol for one connection, which pings by itself only where ``ping`` gives an interval and a timeout."""
+    """Make the C protocol for one connection; it pings by itself only where ``ping`` says how."""
     interval, timeout = ping if ping is not None else (None, None)
     return WSProtocol(
         None,
