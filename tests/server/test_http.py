@@ -14,7 +14,7 @@ from websockets.typing import Origin
 
 from socketeer import Cors, Server
 from socketeer.server.client_files import NAMES
-from tests.support.serving import Running, serving
+from tests.support.serving import LANES, Running, serving
 
 FRIEND = "https://friend.example"
 STRANGER = "https://stranger.example"
@@ -52,15 +52,15 @@ def upgrade(port: int, origin: str) -> dict[str, str]:
         return {name.lower(): value for name, value in websocket.response.headers.raw_items()}
 
 
-@pytest.fixture
-def closed(lane: str) -> Iterator[Running]:
-    with serving(Server(), lane) as running:
+@pytest.fixture(scope="module", params=LANES)
+def closed(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with serving(Server(), request.param) as running:
         yield running
 
 
-@pytest.fixture
-def open_to_friend(lane: str) -> Iterator[Running]:
-    with serving(Server(cors=Cors(FRIEND, credentials=True, max_age=60)), lane) as running:
+@pytest.fixture(scope="module", params=LANES)
+def open_to_friend(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with serving(Server(cors=Cors(FRIEND, credentials=True, max_age=60)), request.param) as running:
         yield running
 
 
