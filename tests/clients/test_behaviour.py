@@ -71,7 +71,15 @@ REFERENCE_FAILS = {
     ("client1", "polling", "query"),
     ("client1", "polling", "unicode"),
 }
-ELSEWHERE = {"stays-alive", "dropped-when-silent", "comes-back", "server-shuts-down"}
+ELSEWHERE = {
+    "stays-alive",
+    "dropped-when-silent",
+    "comes-back",
+    "server-shuts-down",
+    "in-company",
+    "cannot-connect",
+    "stays-on-polling",
+}
 
 
 def combinations() -> Iterator[tuple[str, str, str]]:

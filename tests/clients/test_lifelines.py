@@ -24,7 +24,7 @@ DriverOf = Callable[[str], Driver]
 every_client = pytest.mark.parametrize(("client", "transport"), COMBINATIONS)
 
 
-def start_all(driver: DriverOf, url: str, scenario: str, **params: float) -> Runs:
+def start_all(driver: DriverOf, url: str, scenario: str, **params: float | str) -> Runs:
     """Start a scenario for every combination."""
     return {(client, way): driver(client).start(scenario, url, way, **params) for client, way in COMBINATIONS}
 
@@ -69,7 +69,7 @@ def back(front: str, driver: DriverOf) -> Iterator[Runs]:
     """Kill the server's process under every client and start it again on the same port."""
     server = ServerProcess(front)
     try:
-        runs = start_all(driver, server.url, "comes-back")
+        runs = start_all(driver, server.url, "comes-back", reason="^transport (close|error)$")
         for run in runs.values():
             run.said("ready")
         server.kill()
@@ -84,6 +84,44 @@ def back(front: str, driver: DriverOf) -> Iterator[Runs]:
 def test_comes_back_after_the_server_was_killed(back: Runs, client: str, transport: str) -> None:
     """Reconnect without help from the application."""
     back[client, transport].result()
+
+
+@pytest.fixture(scope="module")
+def resumed(front: str) -> Iterator[tuple[dict[str, str], dict[tuple[str, str], str], Runs]]:
+    """Suspend every client until the server has given it up: return the reasons by id, the ids, and the runs."""
+    drivers = {client: Driver(client) for client in CLIENTS}
+    server = ServerProcess(front, ping_interval=INTERVAL, ping_timeout=TIMEOUT)
+    try:
+        runs = start_all(
+            drivers.__getitem__, server.url, "comes-back", reason="^transport (close|error)$|^ping timeout$"
+        )
+        ids: dict[tuple[str, str], str] = {key: run.said("ready") for key, run in runs.items()}
+        for suspended in drivers.values():
+            suspended.suspend()
+        gone: dict[str, str] = {}
+        kept = REFERENCE_KEEPS if front == REFERENCE else set()
+        while not gone.keys() >= {id for key, id in ids.items() if key not in kept}:
+            id, reason = server.line("gone").split(" ", 1)
+            gone[id] = reason
+        for suspended in drivers.values():
+            suspended.resume()
+        yield gone, ids, runs
+    finally:
+        for suspended in drivers.values():
+            suspended.close()
+        server.close()
+
+
+@every_client
+def test_comes_back_after_it_was_suspended(
+    resumed: tuple[dict[str, str], dict[tuple[str, str], str], Runs], front: str, client: str, transport: str
+) -> None:
+    """Give up a client whose machine sleeps, and take it back when it wakes."""
+    gone, ids, runs = resumed
+    if front == REFERENCE and (client, transport) in REFERENCE_KEEPS:
+        pytest.skip("Node's server keeps it: see above")
+    assert gone[ids[client, transport]] == "ping timeout"
+    runs[client, transport].result()
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ const [, , pack, major] = process.argv;
 const io = require(pack);
 const scenarios = Object.assign(
   {},
-  ...["data", "acks", "rooms", "namespaces", "refusals", "endings", "lifelines"].map((name) =>
-    require(`./scenarios/${name}.js`),
+  ...["data", "acks", "rooms", "namespaces", "refusals", "endings", "lifelines", "company"].map(
+    (name) => require(`./scenarios/${name}.js`),
   ),
 );
 

@@ -111,18 +111,8 @@ def _command(front: str, port: int, options: dict[str, Any]) -> list[str]:
     if front == REFERENCE:
         renamed = {REFERENCE_NAMES[name]: _milliseconds(value) for name, value in options.items()}
         return [require_node(), str(JS / "reference_server.js"), json.dumps({"port": port, **renamed})]
-    options_text = json.dumps(options)
-    return [
-        sys.executable,
-        "-m",
-        "tests.support.process",
-        "--port",
-        str(port),
-        "--lane",
-        front,
-        "--options",
-        options_text,
-    ]
+    arguments = ["--port", str(port), "--lane", front, "--options", json.dumps(options)]
+    return [sys.executable, "-m", "tests.support.process", *arguments]
 
 
 def _milliseconds(value: Any) -> Any:

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import queue
+import signal
 import subprocess
 import threading
 from typing import Any
@@ -87,6 +88,14 @@ class Driver:
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
         return run
+
+    def suspend(self) -> None:
+        """Stop the process where it stands, as a laptop that is shut does: its connections stay open and silent."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a suspended process go on."""
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End the process."""
