@@ -34,7 +34,9 @@ for name in NAMES:
 assert "Permission is hereby granted" in files.licence
 for name in socketeer.__all__:
     getattr(socketeer, name)
-print(metadata.version("socketeer"))
+assert socketeer.__version__ == metadata.version("socketeer")
+assert metadata.metadata("socketeer").get_payload(), "the package has no description"
+print(socketeer.__version__)
 """
 
 
