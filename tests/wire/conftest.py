@@ -52,10 +52,15 @@ class Served:
         peer.join(auth=auth)
         return peer
 
-    def probe(self, polling: PollingPeer) -> WebSocketPeer:
-        """Open a WebSocket for a polling session, and go as far as the answer to the probe."""
+    def knock(self, polling: PollingPeer) -> WebSocketPeer:
+        """Open a WebSocket for a polling session and send nothing yet."""
         peer = WebSocketPeer(self.port, polling.upgrade_target)
         self._peers.append(peer)
+        return peer
+
+    def probe(self, polling: PollingPeer) -> WebSocketPeer:
+        """Open a WebSocket for a polling session, and go as far as the answer to the probe."""
+        peer = self.knock(polling)
         peer.send("2probe")
         assert peer.receive_text() == "3probe"
         return peer
@@ -130,3 +135,10 @@ def serve(lane: str) -> Iterator[Callable[..., Served]]:
     """Make a server with options of its own, which lives as long as the test."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(serving_peers(lane, **options))
+
+
+@pytest.fixture(scope="module")
+def fast() -> Iterator[Served]:
+    """Serve over the fast lane alone: for what the web server decides on the portable one."""
+    with serving_peers("fast") as served:
+        yield served

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.wire.conftest import Served, serving_peers
+from tests.wire.conftest import Served
 from tests.wire.peers import PollingPeer, Refused, Reply, WebSocketPeer, eventually, split_payload
 
 ERRORS = {
@@ -96,12 +96,11 @@ def test_unknown_parameters_are_of_no_interest(server: Served) -> None:
     assert server.polling(4, "&t=abc&x[]=1&%FF=%00&token=é".replace("é", "%C3%A9")).join()
 
 
-def test_there_is_no_compression_of_frames() -> None:
-    with serving_peers("fast") as server:  # on the portable lane it is the web server that decides
-        peer = server.websocket(headers=[("Sec-WebSocket-Extensions", "permessage-deflate")])
-        assert peer.extensions is None
-        peer.open()
-        peer.join()
+def test_there_is_no_compression_of_frames(fast: Served) -> None:
+    peer = fast.websocket(headers=[("Sec-WebSocket-Extensions", "permessage-deflate")])
+    assert peer.extensions is None
+    peer.open()
+    peer.join()
 
 
 # The six errors.

@@ -216,8 +216,12 @@ def test_the_server_sends_the_client_away(server: Served) -> None:
     assert peer.rest()[0] == ["41"]
 
 
-def test_both_revisions_hear_the_same_broadcast(server: Served, peer: WebSocketPeer) -> None:
+def test_both_revisions_hear_the_same_broadcast(serve: Serve) -> None:
+    server = serve()
     newer = server.joined()
+    peer, _ = opened(server)
+    assert peer.receive() == "40"
+    peer.receive()
     older_polling, newer_polling = server.polling(3), server.polling(4)
     older_polling.join()
     newer_polling.join()

