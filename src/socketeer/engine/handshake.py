@@ -176,7 +176,7 @@ class Engine:
             "maxPayload": options.max_http_buffer_size,
         }
         _log.debug("%s opened on %s", session.id, session.transport.name)
-        session.send(b"0" + json.dumps(handshake, separators=(",", ":")).encode())
+        session.write(b"0" + json.dumps(handshake, separators=(",", ":")).encode(), ())
         self._application.session_opened(session, request)
 
     def _forget(self, session: Session) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from socketeer.engine.session import Session
 from socketeer.engine.timers import Timer
 from socketeer.exceptions import PacketError
-from socketeer.multiplex.encoded import Encoded
 from socketeer.protocol import socket_json
 from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
 
@@ -207,13 +206,13 @@ class Connection:
             self._root = link
         self.session.wheel.stop(self._connect_timer)
         self._connect_timer = None
-        self.session.send(self.session.revision.connected(namespace, id))
+        self.session.write(self.session.revision.connected(namespace, id), ())
         self._go_on()
 
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer CONNECT with a refusal; the connection stays, for other namespaces or another try."""
         self._joining.pop(namespace, None)
-        self.session.send(self.session.revision.refused(namespace, message, data))
+        self.session.write(self.session.revision.refused(namespace, message, data), ())
         self._go_on()
 
     def _go_on(self) -> None:
@@ -240,16 +239,10 @@ class Connection:
     def leave(self, namespace: str) -> None:
         """Tell the client that it was put out of ``namespace``."""
         self.detach(namespace)
-        self.session.send(socket_json.encode(PacketType.DISCONNECT, namespace))
+        self.session.write(socket_json.encode(PacketType.DISCONNECT, namespace), ())
 
     def _connect_timed_out(self) -> None:
         self.session.close("forced close")
-
-    # -- to the client
-
-    def send(self, packet: Encoded) -> None:
-        """Send a packet and its attachments as one unit."""
-        self.session.send(packet.text, packet.attachments)
 
     def close(self, reason: str) -> None:
         """Put the client out of every namespace and close the connection."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from socketeer.protocol import socket_json
 from socketeer.protocol.packets import PacketType
 
-__all__ = ["Body", "Encoded", "encode_body"]
+__all__ = ["Body", "Encoded", "encode_body", "event_prefix"]
 
 
 class Encoded(NamedTuple):
@@ -34,6 +34,11 @@ class Body(NamedTuple):
     def _packet(self, kind: PacketType, namespace: str, id: int | None) -> Encoded:
         attachments = self.attachments
         return Encoded(socket_json.encode(kind, namespace, id, self.text, len(attachments)), attachments)
+
+
+def event_prefix(namespace: str) -> bytes:
+    """Give what stands before the arguments in every plain event of a namespace."""
+    return socket_json.encode(PacketType.EVENT, namespace)
 
 
 def encode_body(args: list[Any], max_attachments: int) -> Body:

@@ -22,10 +22,11 @@ class BadArguments(SocketeerError):
 class Handler:
     """Hold a function, what it takes, and whether it has to be awaited.
 
-    ``bound`` counts the arguments that come from this side, before those of the event.
+    ``bound`` counts the arguments that come from this side, before those of the event. A ``plain`` handler can be
+    called with nothing further to be considered.
     """
 
-    __slots__ = ("answers", "bound", "function", "is_async", "least", "most", "once", "wants_ack")
+    __slots__ = ("answers", "bound", "function", "is_async", "least", "most", "once", "plain", "wants_ack")
 
     def __init__(self, function: Callable[..., Any], *, bound: int = 0, once: bool = False) -> None:
         if not callable(function):
@@ -38,6 +39,7 @@ class Handler:
         if self.most is not None and self.most < bound:
             raise TypeError(f"{_name(function)} must take the socket as its first argument")
         self.answers = not self.wants_ack
+        self.plain = not (self.is_async or once or self.wants_ack)
 
     def fits(self, count: int) -> bool:
         """Tell whether ``count`` arguments of an event can be passed."""

@@ -14,7 +14,7 @@ from socketeer.adapters.base import Adapter, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.exceptions import ConnectionRefused, UsageError
 from socketeer.multiplex.connection import Connection
-from socketeer.multiplex.encoded import Body
+from socketeer.multiplex.encoded import Body, event_prefix
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake
@@ -114,6 +114,7 @@ class Namespace(Broadcasting, Listening):
         self.own_handlers = Handlers()
         self.middlewares: list[Middleware] = []
         self.adapter: Adapter = MemoryAdapter(name, self.sockets)
+        self.event_prefix = event_prefix(name)
         self._ack_ids = itertools.count()
 
     def __repr__(self) -> str:

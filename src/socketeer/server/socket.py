@@ -97,7 +97,8 @@ class Socket:
         "_attaching",
         "_connection",
         "_handlers",
-        "_send",
+        "_open",
+        "_session",
         "_shared",
         "_state",
         "_unstarted",
@@ -119,7 +120,8 @@ class Socket:
         self.data: dict[str, Any] = {}
         """Whatever the application keeps for this client; visible through ``fetch_sockets()``."""
         self._connection = connection
-        self._send: Callable[[bytes, Sequence[bytes]], None] = connection.session.send
+        self._session = connection.session
+        self._open = True  # whether it may send: until the client has left
         self._state = State.JOINING
         self._shared = nsp.handlers.by_event
         self._handlers: Handlers | None = None
@@ -245,8 +247,11 @@ class Socket:
             nsp.driver.call(self._emit_with_ack, body, False, self._plain_callback(ack))
         elif nsp.driver.elsewhere:
             nsp.driver.call(self.deliver, body.event(nsp.name))
-        else:
-            self._send(*body.event(nsp.name))
+        elif self._open:
+            if body.attachments:
+                self._session.write(*body.event(nsp.name))
+            else:
+                self._session.write(nsp.event_prefix + body.text, ())
 
     def send(self, *args: Any, ack: AckCallback | None = None) -> None:
         """Send a ``message`` event."""
@@ -333,7 +338,19 @@ class Socket:
 
     def receive_event(self, args: list[Any], id: int | None) -> None:
         """Take an event of the client."""
-        if self._waiting is not None and (self._waiting_all or not self._has_handlers(args[0])):
+        event = args[0]
+        handlers = self._shared.get(event) if self._handlers is None else self._handlers_of(event)
+        if handlers and len(handlers) == 1 and self._waiting is None and not (self._unstarted or self._any):
+            handler = handlers[0]
+            if handler.plain and handler.fits(len(args) - 1):
+                # Nearly every event: one handler, called at once, with the list in which the arguments came.
+                if handler.bound:
+                    args[0] = self
+                else:
+                    del args[0]
+                self._call(handler, args, event, None if id is None else Ack(self, id, 1))
+                return
+        if self._waiting is not None and (self._waiting_all or not self._has_handlers(event)):
             self._wait(args, id)
         else:
             self._dispatch(args, id)
@@ -347,6 +364,7 @@ class Socket:
     def left(self, reason: str, description: str | None = None) -> None:
         """Go through the end of the socket: ``disconnecting``, the rooms, ``disconnect``."""
         if self._state is State.JOINING:
+            self._open = False
             self._become(State.DISCONNECTED)
             self.nsp.adapter.remove_all(self)
         elif self._state is State.CONNECTED:
@@ -360,7 +378,7 @@ class Socket:
             return
         self._admit_waiting()
         self._become(State.LEAVING)
-        self._send = _discard
+        self._open = False
         if self._fire("disconnecting", reason, description):
             self.nsp.driver.call_soon(self._gone, reason, description)
         else:
@@ -519,18 +537,19 @@ class Socket:
 
     def deliver(self, packet: Encoded, *, volatile: bool = False) -> None:
         """Send a packet; a volatile one only if it can leave at once."""
-        if not volatile or self._connection.session.writable:
-            self._send(packet.text, packet.attachments)
+        session = self._session
+        if self._open and (not volatile or session.writable):
+            session.write(packet.text, packet.attachments)
 
     def deliver_with_ack(self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None]) -> None:
         """Send an event that asks for an acknowledgement; ``done`` gets its arguments, or None if the client leaves."""
-        if self._state in (State.LEAVING, State.DISCONNECTED):
+        if not self._open:
             done(None)
             return
         if self._acks is None:
             self._acks = {}
         self._acks[id] = done
-        self._send(packet.text, packet.attachments)
+        self._session.write(packet.text, packet.attachments)
 
     def _plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
         def done(args: list[Any] | None) -> None:
@@ -541,7 +560,7 @@ class Socket:
 
     def _emit_with_ack(self, body: Body, volatile: bool, done: Callable[[list[Any] | None], None]) -> int:
         id = self.nsp.next_ack_id()
-        if not volatile or self._connection.session.writable:
+        if not volatile or self._session.writable:
             self.deliver_with_ack(body.event(self.nsp.name, id), id, done)
         return id
 
@@ -549,10 +568,6 @@ class Socket:
         """Wait no longer for an acknowledgement."""
         if self._acks:
             self._acks.pop(id, None)
-
-
-def _discard(text: bytes, attachments: Sequence[bytes]) -> None:
-    """Stand in for the way out once the client is gone."""
 
 
 class SocketOperator:

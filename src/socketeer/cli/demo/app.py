@@ -186,6 +186,9 @@ def _page() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     ]
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
         if scope["type"] != "http":
             return
         found = scope["path"] == "/" and scope["method"] in ("GET", "HEAD")
@@ -196,6 +199,12 @@ def _page() -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     return application
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (event := (await receive())["type"]) != "lifespan.shutdown":
+        await send({"type": f"{event}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def _policy(page: str) -> str:
