@@ -28,6 +28,7 @@ def main() -> int:
         in_flight=options.in_flight,
         size=options.size,
         idle_clients=options.connections,
+        patience=options.patience,
     )
     try:
         allow_open_files(settings.idle_clients + _SPARE_FILES)
@@ -81,6 +82,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--in-flight", type=_count, help="messages each client keeps on its way (1, or 8 in stream)")
     parser.add_argument("--size", type=_count, default=64, help="bytes of an event's packet (64)")
     parser.add_argument("--connections", type=_count, default=2000, help="idle connections (2000)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        help="seconds for which a run disturbed by other programs is repeated (0)",
+    )
     parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write all samples")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()

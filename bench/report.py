@@ -8,10 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.plan import SCENARIOS, Run, Scenario, Settings
+from bench.plan import QUIET, SCENARIOS, Run, Scenario, Settings
 from bench.targets import TARGETS
 
-_QUIET = 0.1  # of one core
 PEERS = ("node", "python-socketio")
 
 
@@ -141,8 +140,8 @@ def aims(summary: dict[str, list[Row]]) -> list[tuple[bool, str]]:
 
 def disturbance(runs: list[Run]) -> str | None:
     """Return a warning if other programs kept the machine busy: caches and cores were not the server's alone."""
-    shares = [run.sample.other_cpu / run.sample.wall for run in runs if run.sample.wall]
-    if not shares or median(shares) <= _QUIET:
+    shares = [run.sample.disturbance for run in runs if run.sample.wall]
+    if not shares or median(shares) <= QUIET:
         return None
     return f"Other programs used {median(shares):.0%} of a core (median, at most {max(shares):.0%}): do not quote this."
 

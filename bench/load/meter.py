@@ -18,6 +18,11 @@ class Sample:
     other_cpu: float
     memory: int = 0
 
+    @property
+    def disturbance(self) -> float:
+        """Return how much of one core other programs used meanwhile."""
+        return self.other_cpu / self.wall if self.wall else 0.0
+
     def as_json(self) -> dict[str, float]:
         """Return the fields by their names."""
         return asdict(self)

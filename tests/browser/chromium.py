@@ -88,10 +88,7 @@ class Page:
 
     def until(self, expression: str, timeout: float = 10.0) -> None:
         """Wait until a JavaScript expression is true."""
-        try:
-            self.call("waitForFunction", expression, None, {"timeout": timeout * 1000})
-        except BrowserError as error:
-            raise BrowserError(f"not true in {timeout} s: {expression} ({error})") from error
+        self._browser.ask("until", page=self._number, expression=expression, timeout=timeout)
 
     def value(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""

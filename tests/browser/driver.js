@@ -51,7 +51,15 @@ const commands = {
     let target = pages[page].page;
     for (const part of method.split(".").slice(0, -1)) target = target[part];
     const result = await target[method.split(".").at(-1)](...args);
-    return method === "waitForFunction" || method === "waitForSelector" ? null : result;
+    return method === "waitForSelector" ? null : result;
+  },
+  async until({ page, expression, timeout }) {
+    // Not waitForFunction: it needs eval in the page, which the page's policy forbids.
+    const end = Date.now() + timeout * 1000;
+    while (!(await pages[page].page.evaluate(expression))) {
+      if (Date.now() > end) throw new Error(`not true in ${timeout} s: ${expression}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
   },
   async offer({ page, data, mime, how }) {
     return pages[page].page.evaluate(offer, { data, mime, how });

@@ -87,9 +87,11 @@ class Polling:
         return packets
 
     def close(self) -> None:
-        """Send the close packet behind what is buffered, with the GET that waits or the next one."""
+        """Send what is buffered with the GET that waits or the next one, and the close packet with the one after.
+
+        A JavaScript client that finds both in one payload closes before it has passed on the messages.
+        """
         session = self._session
-        self._buffer.append(_CLOSE)
         self._release()
         session.wheel.call_later(session.options.close_timeout, lambda: session.end("forced close"))
 
@@ -113,7 +115,7 @@ class Polling:
         if session.state is State.CLOSED or session.transport is not self:
             return error_response(ErrorCode.BAD_REQUEST)
         self._wake = wake
-        if self._buffer:
+        if self._buffer or session.state is State.CLOSING:
             return self.take()
         self._woken = False
         return None
@@ -124,7 +126,7 @@ class Polling:
         self._woken = False
         packets, self._buffer, self._buffered = self._buffer, [], 0
         session = self._session
-        if session.state is State.CLOSING:
+        if session.state is State.CLOSING and not packets:
             session.end("forced close")
         body, content_type = session.revision.codec.encode_payload(packets or [self._last], binary=self._binary)
         return Response(
@@ -145,7 +147,7 @@ class Polling:
         Gives the answer where the request is refused. A second POST while one is being read ends the session.
         """
         session = self._session
-        if session.state is not State.OPEN or session.transport is not self:
+        if session.state is State.CLOSED or session.transport is not self:
             return error_response(ErrorCode.BAD_REQUEST)
         if self._posting:
             session.end("transport error", "overlap from client: two POST requests at a time")
@@ -160,7 +162,7 @@ class Polling:
         """Take the body of the POST that :meth:`begin_post` let in."""
         self._posting = False
         session = self._session
-        if session.state is not State.OPEN:
+        if session.state is State.CLOSED:
             return error_response(ErrorCode.BAD_REQUEST)
         try:
             packets = session.revision.codec.decode_payload(body, binary=content_type.startswith(_BINARY_BODY))
@@ -173,6 +175,8 @@ class Polling:
             else:
                 if packet.data == _CLOSE.data:
                     self._last = _NOOP
+                    if session.state is State.CLOSING:
+                        session.end("forced close")
                 session.receive_text(packet.data)
         return Response(200, _OK_HEADERS, b"ok")
 
