@@ -1,0 +1,66 @@
+"""The manual is true where a test can tell: its code runs, its tables match the code, its links lead somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+import socketeer
+from socketeer.options import ServerOptions
+from tests.examples.recipes import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES[1:]
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+]
+
+
+def options_in(page: Path) -> dict[str, str]:
+    """Return the options of a page's table with their defaults; a row may hold several of both."""
+    found: dict[str, str] = {}
+    for names, defaults in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (`[^|]+`) \|", page.read_text(), re.MULTILINE):
+        found.update(zip(re.findall(r"`(\w+)`", names), re.findall(r"`([^`]+)`", defaults), strict=True))
+    return found
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_code_of_the_manual_runs(code: str) -> None:
+    exec(compile(code, "the manual", "exec"), {"__name__": "main"})
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "options.md"], ids=lambda page: page.stem)
+def test_defaults_of_the_options_are_the_true_ones(page: Path) -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(ServerOptions)}
+    told = options_in(page)
+    assert told
+    assert {name: eval(default) for name, default in told.items()} == {name: fields.get(name) for name in told}
+
+
+def test_every_option_is_in_the_manual() -> None:
+    names = [field.name for field in dataclasses.fields(ServerOptions)]
+    assert sorted(options_in(ROOT / "docs" / "options.md")) == sorted(names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_example_is_listed() -> None:
+    listed = re.findall(r"\]\(\.\./examples/(\w+\.py)\)", (ROOT / "docs" / "index.md").read_text())
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+def test_the_errors_of_the_manual_are_those_of_the_package() -> None:
+    text = (ROOT / "docs" / "errors-and-debugging.md").read_text()
+    table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert table
+    for name in table:
+        assert issubclass(getattr(socketeer, name), socketeer.SocketeerError)
