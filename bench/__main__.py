@@ -59,8 +59,8 @@ def _measure(names: list[str], scenarios: list[str], settings: Settings) -> list
 def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:
     summary = summarise(measured)
     facts = machine()
-    print(f"\n{facts['processor']}, {facts['cores']} cores, {facts['system']}, {facts['date']}; load averages", end=" ")
-    print(*(f"{load:.1f}" for load in os.getloadavg()))
+    print(f"\n{facts['processor']}, {facts['cores']} cores (server and load on {facts['server_and_load']}),", end=" ")
+    print(f"{facts['system']}, {facts['date']}")
     for target, versions in sorted({run.target: run.versions for run in measured}.items()):
         print(f"{TARGETS[target].title}: {versions}")
     print(f"\n{markdown(summary) if options.markdown else tables(summary)}\n")

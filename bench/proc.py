@@ -18,7 +18,7 @@ def cpu_seconds(pid: int) -> float:
 def machine_cpu_seconds() -> float:
     """Return the CPU time that the whole machine has spent on anything."""
     user, nice, system, _idle, _waiting, *interrupts = (
-        int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+        int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
     return (user + nice + system + sum(interrupts)) / _TICKS
 
@@ -36,9 +36,33 @@ def pin(core: int | None) -> None:
 
 
 def two_cores() -> tuple[int | None, int | None]:
-    """Return a core for the server and another one for the load, or no choice on a machine with a single core."""
+    """Return a core for the server and another one for the load, or no choice on a machine with a single core.
+
+    Two that are no threads of one physical core, if there are such: those slow each other down.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    return (cores[-1], cores[0]) if len(cores) > 1 else (None, None)
+    if len(cores) < 2:
+        return None, None
+    server = cores[-1]
+    apart = [core for core in cores if core not in _siblings(server)]
+    return server, (apart or cores)[0]
+
+
+def threads_of_one_core() -> bool:
+    """Tell whether server and load have to share a physical core."""
+    server, load = two_cores()
+    return server is not None and load in _siblings(server)
+
+
+def _siblings(core: int) -> set[int]:
+    """Return the threads of the physical core that ``core`` belongs to, as far as the machine tells."""
+    path = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    siblings = {core}
+    if path.exists():
+        for part in path.read_text().strip().split(","):
+            first, _, last = part.partition("-")
+            siblings.update(range(int(first), int(last or first) + 1))
+    return siblings
 
 
 def allow_open_files(wanted: int) -> None:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench.plan import QUIET, SCENARIOS, Run, Scenario, Settings
+from bench.proc import threads_of_one_core
 from bench.targets import TARGETS
 
 PEERS = ("node", "python-socketio")
@@ -154,6 +155,7 @@ def machine() -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
         "processor": models[0].partition(":")[2].strip() if models else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "server_and_load": "two threads of one core" if threads_of_one_core() else "a core each",
     }
 
 
