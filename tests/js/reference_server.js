@@ -108,7 +108,7 @@ function acks(socket) {
     ack((await io.to(room).timeout(2000).emitWithAck("vote")).sort());
   });
   socket.on("poll in vain", (room, ack) => {
-    io.to(room).timeout(200).emit("vote", (error, responses) => ack(error !== null, responses));
+    io.to(room).timeout(600).emit("vote", (error, responses) => ack(error !== null, responses));
   });
 }
 

@@ -7,6 +7,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { inspect } = require("node:util");
 const { setTimeout: delay } = require("node:timers/promises");
 
 const PATIENCE = 8000;
@@ -59,7 +60,7 @@ class Session {
       new Promise((resolve, reject) => {
         socket.on("connect", resolve);
         socket.on("connect_error", (error) => reject(new Error(`connect_error: ${error}`, { cause: error })));
-        if (!this.modern) socket.on("error", (error) => reject(new Error(`error: ${JSON.stringify(error)}`)));
+        if (!this.modern) socket.on("error", (error) => reject(new Error(`error: ${inspect(error)}`)));
       }),
       `a connection to ${socket.nsp}`,
     );

@@ -210,7 +210,7 @@ def _server_asks(io: Server) -> None:
     @io.event("poll in vain")
     async def poll_in_vain(socket: Socket, room: str) -> tuple[bool, list[Any]]:
         try:
-            return False, await io.to(room).timeout(0.2).emit_with_ack("vote")
+            return False, await io.to(room).timeout(0.6).emit_with_ack("vote")
         except AckTimeout as error:
             return True, error.responses
 

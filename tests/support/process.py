@@ -10,9 +10,11 @@ import json
 import socket
 import threading
 import time
+from typing import Any
 
 import uvicorn
 
+from socketeer import Server
 from tests.support.app import create
 from tests.support.serving import LANES, WEBSOCKET_CLASSES
 
@@ -34,6 +36,18 @@ def note(id: str, reason: str) -> None:
     print(f"gone {id} {reason}", flush=True)
 
 
+class PlainServer(uvicorn.Server):
+    """Close the Socket.IO server first: uvicorn ends WebSockets before it tells the application of the shutdown."""
+
+    def __init__(self, io: Server, **settings: Any) -> None:
+        super().__init__(uvicorn.Config(io, log_level="warning", timeout_graceful_shutdown=1, **settings))
+        self._io = io
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._io.close()
+        await super().shutdown(sockets)
+
+
 def main() -> None:
     """Serve until a signal comes: on the fast lane as ``listen`` does it, on the portable one with plain uvicorn."""
     parser = argparse.ArgumentParser()
@@ -46,8 +60,7 @@ def main() -> None:
     if arguments.lane == "fast":
         io.listen(arguments.port)
     else:
-        websocket_class = WEBSOCKET_CLASSES[arguments.lane]
-        uvicorn.run(io, port=arguments.port, ws=websocket_class, log_level="warning", timeout_graceful_shutdown=1)
+        PlainServer(io, port=arguments.port, ws=WEBSOCKET_CLASSES[arguments.lane]).run()
 
 
 if __name__ == "__main__":
