@@ -17,7 +17,7 @@ from socketeer.engine.http import ErrorCode, Request, Response, error_response
 from socketeer.engine.polling import Polling
 from socketeer.engine.session import Session, State, TracedSession, trace_enabled
 from socketeer.engine.timers import TimerWheel
-from socketeer.engine.websocket import Probe, WebSocket, Wire
+from socketeer.engine.websocket import Limits, Probe, WebSocket, Wire
 from socketeer.options import ServerOptions
 from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
 
@@ -61,6 +61,7 @@ class Engine:
         self.wheel = wheel
         self.sessions: dict[str, Session] = {}
         self.origins = OriginPolicy.from_option(options.cors)
+        self.limits = Limits(options.max_http_buffer_size, options.max_fragments, options.max_buffered_bytes)
         self.closing = False
         self.on_drained: Callable[[], None] | None = None
         self._application = application

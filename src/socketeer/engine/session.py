@@ -1,7 +1,7 @@
 """One Engine.IO session: its state, its heartbeat, and the way packets take through it. No I/O.
 
 Packets come in through :meth:`Session.receive_text` and :meth:`Session.receive_frame`, straight from the WebSocket or
-from the body of a POST, and go up to the session's receiver. They go out through :meth:`Session.send` to the transport
+from the body of a POST, and go up to the session's receiver. They go out through ``Session.write`` to the transport
 of the moment: :class:`~socketeer.engine.polling.Polling`, which buffers, or
 :class:`~socketeer.engine.websocket.WebSocket`, which writes. An idle session on a WebSocket owns one timer and nothing
 else that is its own.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from socketeer.engine.websocket import Probe, WebSocket
     from socketeer.protocol.revisions import Revision
 
-__all__ = ["Receiver", "Session", "State", "TracedSession", "Transport", "trace_enabled"]
+__all__ = ["Receiver", "Session", "State", "TracedSession", "trace_enabled"]
 
 _log = logging.getLogger("socketeer.engine.session")
 
@@ -58,25 +58,6 @@ class Receiver(Protocol):
 
     def session_closed(self, reason: str, description: str | None) -> None:
         """Take note that the session is over; called once."""
-
-
-class Transport(Protocol):
-    """Carry packets to the client."""
-
-    name: str
-
-    @property
-    def writable(self) -> bool:
-        """Tell whether a packet would leave at once."""
-
-    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
-        """Send a text packet and the binary messages that belong to it as one unit."""
-
-    def close(self) -> None:
-        """Send what is buffered, then close."""
-
-    def abandon(self) -> None:
-        """Close at once: the session is over."""
 
 
 class Session:

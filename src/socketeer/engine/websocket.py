@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from socketeer.engine.polling import Polling
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from socketeer.engine.session import Session
     from socketeer.protocol.packets import EnginePacket
 
-__all__ = ["CLOSING_HANDSHAKE", "DEAF", "Probe", "Sink", "WebSocket", "Wire"]
+__all__ = ["CLOSING_HANDSHAKE", "DEAF", "Limits", "Probe", "Sink", "WebSocket", "Wire"]
 
 _log = logging.getLogger("socketeer.engine.websocket")
 
@@ -26,6 +27,15 @@ _NOOP_INTERVAL = 0.1
 """How often a poll that keeps an upgrade waiting is released; the client may poll again before it pauses."""
 CLOSING_HANDSHAKE = 2.0
 """How long the peer may take to answer a close frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hold what a wire may carry: the bytes and the fragments of one message, and the bytes that wait to be sent."""
+
+    max_size: int
+    max_fragments: int
+    max_buffered: int
 
 
 class Sink(Protocol):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from socketeer.engine.handshake import Admission, Engine
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
-from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Sink
+from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits, Sink
 from socketeer.transports.driver import Driver
 
 __all__ = ["TAKE_OVER", "EngineFrontend", "Receive", "Scope", "Send", "respond"]
@@ -172,14 +172,14 @@ class EngineFrontend:
         take_over = (scope.get("extensions") or {}).get(TAKE_OVER)
         headers = list(engine.origins.response_headers(request.headers.get("origin")))
         if take_over is not None:
-            wire = take_over(engine.options.max_http_buffer_size, engine.options.max_fragments, headers)
+            wire = take_over(engine.limits, headers)
             if wire is not None:  # None: the client has gone meanwhile
                 self._open(request, admission, wire)
             return
         if (await receive())["type"] != "websocket.connect":
             return
         await send({"type": "websocket.accept", "headers": headers})
-        portable = PortableWire(send, engine.options.max_http_buffer_size)
+        portable = PortableWire(send, engine.limits)
         self._open(request, admission, portable)
         await portable.run(receive)
 
@@ -231,10 +231,10 @@ class PortableWire:
 
     congested = True  # how much an ASGI server holds back is not known: always count
 
-    def __init__(self, send: Send, max_size: int) -> None:
+    def __init__(self, send: Send, limits: Limits) -> None:
         self.sink: Sink = DEAF
         self._send = send
-        self._max_size = max_size
+        self._max_size = limits.max_size
         self._queue: deque[tuple[Message, int]] = deque()
         self._ready = asyncio.Event()
         self._unsent = 0

@@ -48,11 +48,10 @@ class Driver:
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call ``function`` in the server's thread: now if this is it, else soon, in the order of the calls."""
-        if self.elsewhere:
-            assert self.loop is not None
-            self.loop.call_soon_threadsafe(function, *args)
-        else:
+        if not self.elsewhere:
             function(*args)
+        elif self.loop is not None and not self.loop.is_closed():  # else the server has stopped, its clients are gone
+            self.loop.call_soon_threadsafe(function, *args)
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
         """Call ``function`` in the next round of the event loop."""

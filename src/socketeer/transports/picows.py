@@ -10,7 +10,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.common import WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
-from socketeer.engine.websocket import DEAF, Sink
+from socketeer.engine.websocket import DEAF, Limits, Sink
 
 __all__ = ["Ping", "Wire", "feed", "make_protocol"]
 
@@ -23,6 +23,8 @@ _TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgT
 _COPY_LIMIT = 8192
 """Up to this size picows writes from a buffer of its own; a larger frame is framed in place, in one copy."""
 _FRAME_ROOM = 14
+_HIGH_WATER = 65536
+"""The number of unsent bytes from which on the event loop says that they pile up, unless told otherwise."""
 
 
 def _ignore(*_: Any) -> None:
@@ -52,17 +54,21 @@ _QUIET = _Quiet()
 class Wire(WSListener):
     """Be one WebSocket on picows."""
 
-    def __init__(self, max_size: int, max_fragments: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.sink: Sink = DEAF
         self.congested = False
         self.on_lost: Callable[[], None] = _ignore
-        self._max_size = max_size
-        self._max_fragments = max_fragments
+        self._limits = limits
         self._transport: WSTransport = None  # type: ignore[assignment]  # there from on_ws_connected on
         self._fragments: list[bytes] | None = None
         self._fragmented_text = False
         self._fragmented_size = 0
         self._closing = False
+
+    @property
+    def max_size(self) -> int:
+        """Give the largest message that may come, in bytes."""
+        return self._limits.max_size
 
     # -- to the client
 
@@ -115,6 +121,7 @@ class Wire(WSListener):
 
     def shutdown(self) -> None:
         """Close: uvicorn stops."""
+        self.sink.end("server shutting down")
         self.close(1012)
         self.disconnect()
 
@@ -123,6 +130,8 @@ class Wire(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Begin: the handshake has been answered."""
         self._transport = transport
+        if self._limits.max_buffered < _HIGH_WATER:
+            transport.underlying_transport.set_write_buffer_limits(self._limits.max_buffered)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take a frame, which nearly always is a whole text message."""
@@ -187,9 +196,9 @@ class Wire(WSListener):
             return
         fragments.append(frame.get_payload_as_bytes())
         self._fragmented_size += frame.payload_size
-        if len(fragments) > self._max_fragments:
+        if len(fragments) > self._limits.max_fragments:
             self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_fragments")
-        elif self._fragmented_size > self._max_size:
+        elif self._fragmented_size > self._limits.max_size:
             self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_http_buffer_size")
         elif frame.fin:
             self._fragments = None
@@ -213,7 +222,7 @@ class Wire(WSListener):
         self.sink.end("transport error", reason)
 
 
-def make_protocol(wire: Wire, answer: WSUpgradeResponse, max_size: int, ping: Ping | None) -> Any:
+def make_protocol(wire: Wire, answer: WSUpgradeResponse, ping: Ping | None) -> Any:
     """Make the C protocol for one connection; it pings by itself only where ``ping`` says how."""
     interval, timeout = ping if ping is not None else (None, None)
     return WSProtocol(
@@ -229,7 +238,7 @@ def make_protocol(wire: Wire, answer: WSUpgradeResponse, max_size: int, ping: Pi
         min(timeout or interval, interval) if interval else None,
         WSAutoPingStrategy.PING_WHEN_IDLE,
         True,
-        max_size,
+        wire.max_size,
         None,
         2048,
     )

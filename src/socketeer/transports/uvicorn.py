@@ -32,7 +32,7 @@ from uvicorn.protocols.utils import (
 )
 from uvicorn.server import ServerState
 
-from socketeer.engine.websocket import DEAF
+from socketeer.engine.websocket import DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.picows import Wire, feed, make_protocol
 
@@ -50,7 +50,7 @@ class _AsgiWire(Wire):
     _MOST_WAITING = 32
 
     def __init__(self, max_size: int) -> None:
-        super().__init__(max_size, max_fragments=max_size)
+        super().__init__(Limits(max_size, max_fragments=max_size, max_buffered=max_size))
         self.sink = self
         self._messages: deque[dict[str, Any]] = deque()
         self._arrived = asyncio.Event()
@@ -251,17 +251,17 @@ class WebSocketProtocol(asyncio.Protocol):
             headers.append((b"Sec-WebSocket-Protocol", message["subprotocol"].encode()))
         wire = _AsgiWire(self._config.ws_max_size)
         self._asgi = wire
-        self._upgrade(wire, self._config.ws_max_size, headers, ping=True)
+        self._upgrade(wire, headers, ping=True)
 
-    def _take_over(self, max_size: int, max_fragments: int, headers: list[tuple[bytes, bytes]]) -> Wire | None:
+    def _take_over(self, limits: Limits, headers: list[tuple[bytes, bytes]]) -> Wire | None:
         """Give the connection to the caller for good; None if it is gone already."""
         if self._gone.is_set() or self._done:
             return None
-        wire = Wire(max_size, max_fragments)
-        self._upgrade(wire, max_size, headers, ping=False)
+        wire = Wire(limits)
+        self._upgrade(wire, headers, ping=False)
         return wire
 
-    def _upgrade(self, wire: Wire, max_size: int, headers: list[tuple[bytes, bytes]], *, ping: bool) -> None:
+    def _upgrade(self, wire: Wire, headers: list[tuple[bytes, bytes]], *, ping: bool) -> None:
         self._done = True
         if _access.isEnabledFor(logging.INFO):
             path = get_path_with_query_string(cast("Any", self._scope))
@@ -270,9 +270,7 @@ class WebSocketProtocol(asyncio.Protocol):
             [(k.decode("latin-1"), v.decode("latin-1")) for k, v in [*self._state.default_headers, *headers]]
         )
         config = self._config
-        protocol = make_protocol(
-            wire, answer, max_size, (config.ws_ping_interval, config.ws_ping_timeout) if ping else None
-        )
+        protocol = make_protocol(wire, answer, (config.ws_ping_interval, config.ws_ping_timeout) if ping else None)
         connections = cast("set[Any]", self._state.connections)
         connections.discard(self)
         connections.add(wire)
