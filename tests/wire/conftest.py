@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -112,6 +113,35 @@ def serving_peers(lane: str, **options: Any) -> Iterator[Served]:
         holder.append(served)
         yield served
         served.close_peers()
+
+
+class _Noise(logging.Filter):
+    """Drop what uvicorn's own WebSocket class logs as its errors, although a peer's faults are the cause.
+
+    It says so of each upgrade that an application answers with a response, and of text that is not UTF-8.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(
+            ("ASGI callable returned without completing handshake", "Invalid UTF-8 sequence received from client")
+        )
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _quiet_uvicorn() -> Iterator[None]:
+    noise = _Noise()
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(noise)
+    yield
+    logger.removeFilter(noise)
+
+
+@pytest.fixture(autouse=True)
+def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test during which the server logged an error, unless the test has looked at it and cleared the log."""
+    yield
+    logged = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not logged
 
 
 @pytest.fixture(scope="module", params=LANES)

@@ -107,7 +107,7 @@ def test_a_middleware_decides(serve: Serve) -> None:
     peer.echo("in")
 
 
-def test_an_error_in_a_middleware_tells_the_client_nothing(serve: Serve) -> None:
+def test_an_error_in_a_middleware_tells_the_client_nothing(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = serve()
 
     def broken(socket: Socket) -> None:
@@ -119,6 +119,8 @@ def test_an_error_in_a_middleware_tells_the_client_nothing(serve: Serve) -> None
     refusal = peer.receive_text()
     assert refusal.startswith('44{"message"')
     assert "password" not in refusal
+    assert "the password of the database" in caplog.text
+    caplog.clear()
 
 
 def test_two_connects_while_a_middleware_runs_do_not_make_two_sockets(serve: Serve) -> None:

@@ -300,7 +300,7 @@ def test_a_broken_connection_frees_what_it_held(server: Served) -> None:
     eventually(lambda: id not in server.running.call(lambda: set(server.io.sockets.sockets)))
 
 
-def test_an_error_in_a_handler_is_no_violation(serve: Serve) -> None:
+def test_an_error_in_a_handler_is_no_violation(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = serve()
 
     @server.io.event("boom")
@@ -317,3 +317,6 @@ def test_an_error_in_a_handler_is_no_violation(serve: Serve) -> None:
         peer.send(f'42["{event}"]')
         peer.send(f'427["{event}",1,2]')
     peer.echo("alive")
+    eventually(lambda: caplog.text.count("RuntimeError: slow boom") == 2)
+    assert caplog.text.count("RuntimeError: boom") == 2
+    caplog.clear()
