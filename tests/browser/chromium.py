@@ -37,6 +37,11 @@ class Browser:
         self.pages.append(page)
         return page
 
+    def close_pages(self) -> None:
+        """Close all pages and forget their profiles."""
+        while self.pages:
+            self.pages.pop().close()
+
     def ask(self, command: str, **arguments: Any) -> Any:
         """Send one command and return its result."""
         assert self._process.stdin is not None

@@ -18,5 +18,4 @@ def chromium_process() -> Iterator[Browser]:
 @pytest.fixture
 def browser(chromium_process: Browser) -> Iterator[Browser]:
     yield chromium_process
-    while chromium_process.pages:
-        chromium_process.pages.pop().close()
+    chromium_process.close_pages()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 import subprocess
+import time
+import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 import pytest
@@ -68,7 +72,13 @@ def test_the_page_is_served_with_its_policy_and_nothing_else_is() -> None:
     assert "unsafe" not in policy
 
 
-def test_the_first_line_says_where_it_is_and_ctrl_c_ends_it_quietly() -> None:
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def test_ctrl_c_ends_it_quietly_and_says_goodbye_to_who_is_connected() -> None:
     command = [str(SOCKETEER), "demo", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -76,10 +86,17 @@ def test_the_first_line_says_where_it_is_and_ctrl_c_ends_it_quietly() -> None:
         line = process.stdout.readline()
         found = re.fullmatch(r"The chat is at (http://127\.0\.0\.1:\d+) \(Ctrl\+C stops it\)\n", line)
         assert found is not None, line
-        with urllib.request.urlopen(found[1], timeout=5) as page:
-            assert page.status == 200
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        engine = f"{found[1]}/socket.io/?EIO=4&transport=polling"
+        session = f"{engine}&sid={json.loads(get(engine)[1:])['sid']}"
+        auth = {"name": "Ada", "key": "k" * 32}
+        urllib.request.urlopen(session, b"40" + json.dumps(auth).encode(), timeout=5).close()
+        assert b'"welcome"' in get(session)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(get, session)
+            time.sleep(0.2)  # the request has to be on its way, which nothing here can see
+            process.send_signal(signal.SIGINT)
+            assert waiting.result(5) == b"1"
+        stdout, stderr = process.communicate(timeout=5)
     finally:
         process.kill()
         process.wait()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from socketeer.cli.serve import BusyPort, serve
+from socketeer.cli.demo.app import create_app, create_server
+from socketeer.cli.serve import BusyPort, listen_on, serve, url_of
 
 __all__ = ["main"]
 
@@ -26,9 +27,10 @@ def main() -> None:
 )
 def demo(host: str, port: int) -> None:
     """Serve a chat: open it in two windows."""
-    from socketeer.cli.demo.app import create_app  # only this command needs it
-
     try:
-        serve(create_app(), host, port, lambda url: click.echo(f"The chat is at {url} (Ctrl+C stops it)"))
+        listener = listen_on(host, port)
     except BusyPort as error:
         raise click.ClickException(f"{error}; name another with --port") from error
+    click.echo(f"The chat is at {url_of(listener)} (Ctrl+C stops it)")
+    io = create_server()
+    serve(create_app(io), listener, io.close)

@@ -38,9 +38,9 @@ def create_server() -> Server:
     return io
 
 
-def create_app() -> Any:
-    """Build the whole demo as an ASGI application: the page, and a chat behind it."""
-    return create_server().attach(_page())
+def create_app(io: Server) -> Any:
+    """Build the whole demo as an ASGI application: the page, and the chat of ``io`` behind it."""
+    return io.attach(_page())
 
 
 def _on_coming_and_going(io: Server, chat: Chat) -> None:
