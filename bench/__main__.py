@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -30,30 +31,34 @@ def main() -> int:
         idle_clients=options.connections,
         patience=options.patience,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server outlives the bench
+    measured: list[Run] = []
+    code = 0
     try:
         allow_open_files(settings.idle_clients + _SPARE_FILES)
-        measured = _measure(options.servers, options.only, settings)
+        _measure(options.servers, options.only, settings, measured)
     except (TargetError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 1
+        code = 1
     except KeyboardInterrupt:
-        return 130
-    _report(measured, settings, options)
-    return 0
+        print("bench: interrupted", file=sys.stderr)
+        code = 130
+    if measured:
+        _report(measured, settings, options)
+    return code
 
 
-def _measure(names: list[str], scenarios: list[str], settings: Settings) -> list[Run]:
+def _measure(names: list[str], scenarios: list[str], settings: Settings, measured: list[Run]) -> None:
+    """Measure, and put each run into ``measured`` at once: an interrupted bench shows what it has."""
     targets: list[Target] = [TARGETS[name] for name in names]
     wanted: list[Scenario] = [SCENARIOS[name] for name in scenarios]
     for target in targets:
         install(target)
-    measured = []
     for run in runs(targets, wanted, settings):
         measured.append(run)
         scenario = SCENARIOS[run.scenario]
         figure = f"{scenario.figure(run.sample):8.1f} {scenario.unit}"
         print(f"round {run.round + 1}: {run.scenario:<10}{run.target:<16}{figure}", file=sys.stderr, flush=True)
-    return measured
 
 
 def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:
