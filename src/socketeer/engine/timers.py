@@ -2,7 +2,7 @@
 
 Starting, moving and stopping a timer costs a few dictionary operations and no system call. The wheel reads no clock of
 its own: the clock is injected, and whoever drives the wheel calls :meth:`TimerWheel.advance` at
-:meth:`TimerWheel.next_deadline`. Deadlines are met late by at most one tick, and never early.
+:meth:`TimerWheel.next_deadline`. Deadlines are met late by at most one tick, and early by at most half of one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ __all__ = ["TICK", "Timer", "TimerWheel"]
 
 TICK = 0.01
 """The width of a slot in seconds: timers due within one slot fire together."""
+
+_SLACK = 64
+"""How many numbers of slots that are gone may stay in the order, beside one for each slot that is not."""
 
 _log = logging.getLogger("socketeer.engine.timers")
 
@@ -114,7 +117,12 @@ class TimerWheel:
             self.wake(slot * TICK)
 
     def _remove(self, timer: Timer) -> None:
-        timers = self._slots.get(timer.slot)
-        timer.slot = -1
-        if timers is not None:
-            timers.discard(timer)
+        slot, timer.slot = timer.slot, -1
+        timers = self._slots.get(slot)
+        if timers is None:
+            return
+        timers.discard(timer)
+        if not timers:
+            del self._slots[slot]
+            if len(self._order) > 2 * len(self._slots) + _SLACK:
+                self._order = sorted(self._slots)  # which is a heap too
