@@ -219,7 +219,8 @@ class Connection:
         if self._waiting and "/" not in self._joining:
             waiting, self._waiting = self._waiting, []
             for packet in waiting:
-                self._begin(packet.namespace, None, packet.data)
+                if packet.namespace not in self.links and packet.namespace not in self._joining:
+                    self._begin(packet.namespace, None, packet.data)
 
     def is_joining(self, namespace: str) -> bool:
         """Tell whether an answer to CONNECT is still due."""
