@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -28,6 +29,8 @@ WEBSOCKET_CLASSES: dict[str, str] = {
 }
 LANES: tuple[str, ...] = tuple(WEBSOCKET_CLASSES)
 PATIENCE = 10.0
+# What uvicorn's WebSocket class says whenever an upgrade is refused with a response of its own.
+NOISE = frozenset({"ASGI callable returned without completing handshake."})
 
 
 class Running:
@@ -75,11 +78,24 @@ class _Server(uvicorn.Server):
             self.listening.set_result(None)
 
 
+class _Collector(logging.Handler):
+    """Collect what uvicorn reports as errors."""
+
+    def __init__(self, failures: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._failures = failures
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() not in NOISE:
+            self._failures.append(self.format(record))
+
+
 @contextmanager
 def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Running]:
     """Serve ``app`` until the block ends; ``uvicorn_options`` override those of ``uvicorn.Config``.
 
-    An exception that reached the event loop unhandled while the server ran is an ``AssertionError`` at the end.
+    An exception that reached the event loop or uvicorn unhandled while the server ran is an ``AssertionError`` at the
+    end.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -88,6 +104,7 @@ def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Ru
             "ws": WEBSOCKET_CLASSES[lane],
             "http": "httptools",
             "log_level": "warning",
+            "log_config": None,  # the records reach pytest, which shows them with a failed test
             "lifespan": "auto",
             "timeout_graceful_shutdown": 1,
             **uvicorn_options,
@@ -97,6 +114,9 @@ def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Ru
     server = _Server(config)
     running = Running(listener.getsockname()[1], "https" if config.is_ssl else "http")
     thread = threading.Thread(target=_run, args=(server, running.loop, listener), name="server under test", daemon=True)
+    errors = logging.getLogger("uvicorn.error")
+    collector = _Collector(running.failures)
+    errors.addHandler(collector)
     thread.start()
     try:
         server.listening.result(PATIENCE)
@@ -104,9 +124,10 @@ def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Ru
     finally:
         server.should_exit = True
         thread.join(PATIENCE)
+        errors.removeHandler(collector)
         listener.close()
     assert not thread.is_alive(), "the server did not stop"
-    assert not running.failures, f"unhandled in the server's event loop: {running.failures}"
+    assert not running.failures, "unhandled in the server: " + "\n".join(running.failures)
 
 
 def _run(server: _Server, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
