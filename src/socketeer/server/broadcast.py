@@ -212,6 +212,7 @@ class BroadcastOperator(Broadcasting):
         if ack is None:
             namespace.driver.call(self._broadcast, body)
         else:
+            namespace.check_addressable()
             namespace.driver.call(self._broadcast_with_ack, body, ack)
 
     def _broadcast(self, body: Body) -> None:
@@ -219,16 +220,19 @@ class BroadcastOperator(Broadcasting):
 
     def _broadcast_with_ack(self, body: Body, ack: AckCallback) -> None:
         namespace = self._namespace
-        namespace.check_addressable()
+        id = namespace.next_ack_id()
 
         def done(error: AckTimeout | None, responses: list[Any]) -> None:
+            if error is not None:
+                for socket in namespace.sockets.values():
+                    socket.forget_ack(id)
             namespace.call_back(ack, error, responses)
 
         seconds = namespace.server.options.ack_timeout if self._timeout is None else self._timeout
         collector = _Collector(done)
         collector.timer = namespace.driver.wheel.call_later(seconds, collector.time_out)
         collector.stop_timer = lambda: namespace.driver.wheel.stop(collector.timer)
-        namespace.adapter.broadcast_with_ack(body, namespace.next_ack_id(), self._selection, collector)
+        namespace.adapter.broadcast_with_ack(body, id, self._selection, collector)
 
     async def emit_with_ack(self, event: str | int, *args: Any) -> list[Any]:
         """Send an event and give the answers; see :meth:`Broadcasting.emit_with_ack`."""

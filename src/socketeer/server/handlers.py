@@ -26,7 +26,7 @@ class Handler:
     called with nothing further to be considered.
     """
 
-    __slots__ = ("answers", "bound", "function", "is_async", "least", "most", "once", "plain", "wants_ack")
+    __slots__ = ("bound", "function", "is_async", "least", "most", "once", "plain", "wants_ack")
 
     def __init__(self, function: Callable[..., Any], *, bound: int = 0, once: bool = False) -> None:
         if not callable(function):
@@ -38,7 +38,6 @@ class Handler:
         self.least, self.most, self.wants_ack = _read_signature(function)
         if self.most is not None and self.most < bound:
             raise TypeError(f"{_name(function)} must take the socket as its first argument")
-        self.answers = not self.wants_ack
         self.plain = not (self.is_async or once or self.wants_ack)
 
     def fits(self, count: int) -> bool:

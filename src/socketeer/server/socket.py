@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Coroutine, Iterable, Sequence, Set
 from enum import Enum
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from socketeer.adapters.base import Selection
@@ -60,10 +61,10 @@ class Ack:
 
     __slots__ = ("_id", "_open", "_socket")
 
-    def __init__(self, socket: Socket, id: int, automatic: int) -> None:
+    def __init__(self, socket: Socket, id: int, handlers: int) -> None:
         self._socket = socket
         self._id = id
-        self._open: int | None = automatic  # how many handlers may still answer by returning; None: answered
+        self._open: int | None = handlers  # how many have not returned; None: answered
 
     def __call__(self, *args: Any) -> None:
         """Send the acknowledgement, now or later, from any thread.
@@ -77,7 +78,11 @@ class Ack:
         self._socket.nsp.driver.call(self._socket.deliver, body.ack(self._socket.nsp.name, self._id))
 
     def returned(self, value: Any) -> None:
-        """Take what a handler returned: the first value answers, and nothing at all only after the last handler."""
+        """Take what a handler returned: the first value answers, and nothing at all only after the last handler.
+
+        A handler that has a parameter ``ack``, or failed, never returns here: unless another one has a value, it
+        answers or nobody does.
+        """
         if self._open is None:
             return
         self._open -= 1
@@ -353,6 +358,8 @@ class Socket:
         if self._waiting is not None and (self._waiting_all or not self._has_handlers(event)):
             self._wait(args, id)
         else:
+            if self._waiting:  # a handler has just been attached, and earlier events of its name come first
+                self._admit_waiting()
             self._dispatch(args, id)
 
     def receive_ack(self, id: int, args: list[Any]) -> None:
@@ -368,6 +375,7 @@ class Socket:
             self._become(State.DISCONNECTED)
             self.nsp.adapter.remove_all(self)
         elif self._state is State.CONNECTED:
+            self._open = False
             if self._waiting_all:  # its events come first, and they wait for the connection handlers
                 self.nsp.driver.call_soon(self._leave, reason, description)
             else:
@@ -378,7 +386,6 @@ class Socket:
             return
         self._admit_waiting()
         self._become(State.LEAVING)
-        self._open = False
         if self._fire("disconnecting", reason, description):
             self.nsp.driver.call_soon(self._gone, reason, description)
         else:
@@ -417,8 +424,8 @@ class Socket:
         self._connection.accept(self.nsp.name, self, self.id)
         unstarted = self._unstarted
         for handler in self.nsp.connection_handlers():
-            self._attaching += handler.is_async
-            self._start(handler, handler.trim((self,)), "connection", None)
+            self._attaching += 1
+            self._start(handler, handler.trim((self,)), "connection", None, self._attached)
         if self._unstarted > unstarted:
             self.nsp.driver.call_soon(self._begin_dispatch)
         else:
@@ -471,9 +478,9 @@ class Socket:
             return
         event = args[0]
         handlers = self._handlers_of(event)
-        ack = None if id is None else Ack(self, id, sum(handler.answers for handler in handlers))
+        ack = None if id is None else Ack(self, id, len(handlers))
         for handler in self._any:
-            self._offer(handler, args, event, None)
+            self._offer(handler, args, event, ack if handler.wants_ack else None)
         if not handlers and not self._any:
             _log.debug("%s: nobody listens to %.100r", self.id, event)
         for handler in handlers:
@@ -491,47 +498,65 @@ class Socket:
         own = self._handlers is not None and self._handlers.discard(event, handler)
         return own or self.nsp.handlers.discard(event, handler)
 
-    def _start(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+    def _start(
+        self,
+        handler: Handler,
+        args: Sequence[Any],
+        event: Any,
+        ack: Ack | None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
         """Call a handler, or begin its task; handlers begin in the order of these calls."""
-        driver = self.nsp.driver
-        if handler.is_async:
-            self._unstarted += not EAGER
-            driver.spawn(self._run(handler, args, event, ack))
-        elif self._unstarted:
+        if self._unstarted and not handler.is_async:
             self._unstarted += 1
-            driver.call_soon(self._call_later, handler, args, event, ack)
+            self.nsp.driver.call_soon(self._call_later, handler, args, event, ack, then)
         else:
-            self._call(handler, args, event, ack)
+            self._call(handler, args, event, ack, then)
 
-    def _call(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+    def _call(
+        self,
+        handler: Handler,
+        args: Sequence[Any],
+        event: Any,
+        ack: Ack | None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
         try:
             if handler.wants_ack:
-                handler.function(*args, ack=ack)
+                value = handler.function(*args, ack=ack)
+                ack = None
             else:
                 value = handler.function(*args)
-                if ack is not None:
-                    ack.returned(value)
+            if value.__class__ is CoroutineType:  # of an async function, or what any other function has given back
+                self._unstarted += not EAGER
+                self.nsp.driver.spawn(self._run(value, event, ack, then))
+                return
+            if ack is not None:
+                ack.returned(value)
         except Exception as error:
             self.nsp.report(error, self, event)
+        if then is not None:
+            then()
 
-    def _call_later(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+    def _call_later(
+        self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None, then: Callable[[], None] | None
+    ) -> None:
         self._unstarted -= 1
-        self._call(handler, args, event, ack)
+        self._call(handler, args, event, ack, then)
 
-    async def _run(self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None) -> None:
+    async def _run(
+        self, coroutine: Coroutine[Any, Any, Any], event: Any, ack: Ack | None, then: Callable[[], None] | None
+    ) -> None:
         self._unstarted -= not EAGER
         try:
-            if handler.wants_ack:
-                await handler.function(*args, ack=ack)
-            else:
-                value = await handler.function(*args)
-                if ack is not None:
-                    ack.returned(value)
+            value = await coroutine
+            if ack is not None:
+                ack.returned(value)
         except Exception as error:
             self.nsp.report(error, self, event)
         finally:
-            if event == "connection":
-                self._attached()
+            if then is not None:
+                then()
 
     # -- to the client
 
@@ -546,10 +571,13 @@ class Socket:
         if not self._open:
             done(None)
             return
+        self._expect_ack(id, done)
+        self._session.write(packet.text, packet.attachments)
+
+    def _expect_ack(self, id: int, done: Callable[[list[Any] | None], None]) -> None:
         if self._acks is None:
             self._acks = {}
         self._acks[id] = done
-        self._session.write(packet.text, packet.attachments)
 
     def _plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
         def done(args: list[Any] | None) -> None:
@@ -560,7 +588,9 @@ class Socket:
 
     def _emit_with_ack(self, body: Body, volatile: bool, done: Callable[[list[Any] | None], None]) -> int:
         id = self.nsp.next_ack_id()
-        if not volatile or self._session.writable:
+        if volatile and self._open and not self._session.writable:
+            self._expect_ack(id, done)  # nobody will answer, but the wait ends when the client leaves
+        else:
             self.deliver_with_ack(body.event(self.nsp.name, id), id, done)
         return id
 
@@ -647,13 +677,16 @@ class SocketOperator:
             else:
                 future.set_exception(error)
 
-        self._emit_with_ack(encode_event(event, args, nsp.server.options.max_attachments), done)
-        return await future
+        stop_waiting = self._emit_with_ack(encode_event(event, args, nsp.server.options.max_attachments), done)
+        try:
+            return await future
+        finally:
+            stop_waiting()
 
     def _deliver(self, body: Body) -> None:
         self._socket.deliver(body.event(self._socket.nsp.name), volatile=self._volatile)
 
-    def _emit_with_ack(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> None:
+    def _emit_with_ack(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> Callable[[], None]:
         socket = self._socket
         wheel = socket.nsp.driver.wheel
         timer = None
@@ -666,9 +699,14 @@ class SocketOperator:
                 done(None, args)
 
         def expired() -> None:
-            socket.forget_ack(number)
+            stop_waiting()
             done(AckTimeout(), [])
+
+        def stop_waiting() -> None:
+            wheel.stop(timer)
+            socket.forget_ack(number)
 
         if self._timeout is not None:
             timer = wheel.call_later(self._timeout, expired)
         number = socket._emit_with_ack(body, self._volatile, answered)
+        return stop_waiting
