@@ -65,25 +65,19 @@ class Polling:
         if self._buffered > self._session.options.max_buffered_bytes:
             self._session.overflow(self._buffered)
         else:
-            self._release()
+            self.release()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Answer a waiting GET; with a noop where there is nothing else, as an upgrade needs it."""
         if self._wake is not None and not self._woken:
             self._woken = True
             self._wake()
-
-    def release_with_noop(self) -> None:
-        """Answer a waiting GET, with a noop where there is nothing else: an upgrade waits for it."""
-        if self._wake is not None and not self._woken:
-            if not self._buffer:
-                self._buffer.append(_NOOP)
-            self._release()
 
     def hand_over(self) -> list[EnginePacket]:
         """Give away what no GET has fetched: the session moves to another transport."""
         packets, self._buffer, self._buffered = self._buffer, [], 0
         self._last = _NOOP
-        self._release()
+        self.release()
         return packets
 
     def close(self) -> None:
@@ -91,14 +85,13 @@ class Polling:
 
         A JavaScript client that finds both in one payload closes before it has passed on the messages.
         """
-        session = self._session
-        self._release()
-        session.wheel.call_later(session.options.close_timeout, lambda: session.end("forced close"))
+        self.release()
+        self._session.end_within(self._session.options.close_timeout)
 
     def abandon(self) -> None:
         """Release a waiting GET: the session is over."""
         self._buffer.clear()
-        self._release()
+        self.release()
 
     # -- from the client
 
@@ -126,9 +119,11 @@ class Polling:
         self._woken = False
         packets, self._buffer, self._buffered = self._buffer, [], 0
         session = self._session
-        if session.state is State.CLOSING and not packets:
-            session.end("forced close")
-        body, content_type = session.revision.codec.encode_payload(packets or [self._last], binary=self._binary)
+        if not packets:
+            if session.state is State.CLOSING and session.transport is self:
+                session.end("forced close")
+            packets = [self._last if session.state is State.CLOSED else _NOOP]
+        body, content_type = session.revision.codec.encode_payload(packets, binary=self._binary)
         return Response(
             200,
             ((b"content-type", content_type.encode()), (b"cache-control", b"no-store")),
@@ -152,7 +147,7 @@ class Polling:
         if self._posting:
             session.end("transport error", "overlap from client: two POST requests at a time")
             return error_response(ErrorCode.BAD_REQUEST)
-        if content_type.startswith(_BINARY_BODY) and session.revision.server_pings:
+        if _is_binary(content_type) and session.revision.server_pings:
             session.end("transport error", "binary body, which this revision has not")
             return error_response(ErrorCode.BAD_REQUEST)
         self._posting = True
@@ -165,7 +160,7 @@ class Polling:
         if session.state is State.CLOSED:
             return error_response(ErrorCode.BAD_REQUEST)
         try:
-            packets = session.revision.codec.decode_payload(body, binary=content_type.startswith(_BINARY_BODY))
+            packets = session.revision.codec.decode_payload(body, binary=_is_binary(content_type))
         except PacketError as error:
             session.end("parse error", str(error))
             return error_response(ErrorCode.BAD_REQUEST)
@@ -188,3 +183,7 @@ class Polling:
     def _end(self, reason: str) -> None:
         if self._session.transport is self:  # not where the session has moved on meanwhile
             self._session.end("transport error", reason)
+
+
+def _is_binary(content_type: str) -> bool:
+    return content_type[: len(_BINARY_BODY)].lower() == _BINARY_BODY

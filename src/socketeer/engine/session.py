@@ -185,7 +185,6 @@ class Session:
             return
         _log.debug("%s closing: %s", self.id, reason)
         self._become(State.CLOSING)  # an upgrade may still end, and then takes the last packets with it
-        self.wheel.stop(self._heartbeat)
         self.transport.close()
         self.receiver.session_closed(reason, None)
 
@@ -205,6 +204,10 @@ class Session:
         finally:
             self._on_closed(self)
 
+    def end_within(self, seconds: float) -> None:
+        """End a closing session whose client does not do its part; the heartbeat's timer has nothing else to do."""
+        self.wheel.start(self._heartbeat, seconds)
+
     def overflow(self, unsent: int) -> None:
         """End a session whose client reads too slowly."""
         self.end("transport error", f"{unsent} unsent bytes, more than max_buffered_bytes")
@@ -213,7 +216,9 @@ class Session:
 
     def _beat(self) -> None:
         options = self.options
-        if self.revision.server_pings and not self._pinged:
+        if self.state is State.CLOSING:
+            self.end("forced close")
+        elif self.revision.server_pings and not self._pinged:
             self._pinged = True
             self.wheel.start(self._heartbeat, options.ping_timeout)
             self.write(_PING_PACKET, ())

@@ -121,7 +121,7 @@ class WebSocket:
         session = self._session
         self._wire.close()
         delay = session.options.close_timeout if self._wire.unsent() else CLOSING_HANDSHAKE
-        session.wheel.call_later(delay, lambda: session.end("forced close"))
+        session.end_within(delay)
 
     def abandon(self) -> None:
         """Close the WebSocket; do not wait for a peer that does not read."""
@@ -182,7 +182,7 @@ class Probe:
     def _release_poll(self) -> None:
         transport = self._session.transport
         if isinstance(transport, Polling):
-            transport.release_with_noop()
+            transport.release()
             self._session.wheel.start(self._noop, _NOOP_INTERVAL)
 
     def _expire(self) -> None:
