@@ -207,6 +207,12 @@ def test_an_ack_is_an_id_and_an_array(data: str) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize("data", ["441", '441{"message":"x"}', "44/a,1"])
+def test_a_connect_error_has_no_id(data: str) -> None:
+    with pytest.raises(PacketError):
+        decode(data)
+
+
 @pytest.mark.parametrize(
     "data", ['42abc["a"]', '42-1["a"]', '421.5["a"]', '42+1["a"]', '421 2["a"]', '421e3["a"]', '42٣["a"]', '42 1["a"]']
 )
