@@ -82,7 +82,9 @@ def _basics(socket: Socket, reports: Reports, note: Note | None) -> None:
 
     @socket.on("disconnect")
     def gone(reason: str) -> None:
-        reports.of(socket.id).set_result({"reason": reason, "rooms": rooms, "left": _rooms_of(socket)})
+        report = reports.of(socket.id)
+        if not report.done():  # an old client that joins a namespace again has the same id there
+            report.set_result({"reason": reason, "rooms": rooms, "left": _rooms_of(socket)})
         if note is not None:
             note(socket.id, reason)
 

@@ -1,0 +1,70 @@
+"""A server that clients have left keeps nothing of them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from tests.support.app import create
+from tests.support.driver import CLIENTS, TRANSPORTS, Driver
+from tests.support.serving import Running, serving
+
+# Those that do not hear each other, since they run side by side.
+SCENARIOS = (
+    "binary",
+    "client-acks",
+    "client-closes-transport",
+    "client-disconnects-at-once",
+    "client-does-not-ack",
+    "client-talks-nonsense",
+    "dynamic-by-function",
+    "five-hundred-in-order",
+    "kicked-while-upgrading",
+    "leave-a-namespace",
+    "move-and-fetch",
+    "oversize",
+    "refused-at-the-door",
+    "refused-with-data",
+    "server-disconnects-room",
+    "unknown-namespace",
+)
+
+
+def count_objects() -> Counter[str]:
+    """Count the objects of this package's classes by class."""
+    gc.collect()
+    kinds = (type(thing) for thing in gc.get_objects())
+    return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("socketeer."))
+
+
+def visit(driver: Callable[[str], Driver], url: str) -> None:
+    """Let every client run the scenarios over every transport."""
+    for client in CLIENTS:
+        runs = [driver(client).start(name, url, way) for way in TRANSPORTS for name in SCENARIOS]
+        for run in runs:
+            run.result()
+
+
+def settle(running: Running, count_sessions: Callable[[], int]) -> Counter[str]:
+    """Wait until the last session is gone and return what is left."""
+    deadline = time.monotonic() + 10
+    while running.call(count_sessions):
+        assert time.monotonic() < deadline, "sessions are left that no client holds"
+        time.sleep(0.05)
+    time.sleep(0.2)
+    return running.call(count_objects)
+
+
+def test_nothing_is_kept_of_clients_that_left(driver: Callable[[str], Driver], lane: str) -> None:
+    """Compare what is there after a first and a second round of visits."""
+    io = create(close_timeout=0.5)
+    with serving(io, lane) as running:
+        left = []
+        for _ in range(2):
+            visit(driver, running.url)
+            left.append(settle(running, lambda: io.engine.clients_count))
+        assert left[1] - left[0] == Counter()
+        rooms = running.call(lambda: {name: list(nsp.sockets) for name, nsp in io._namespaces.items() if nsp.sockets})
+        assert rooms == {}
