@@ -27,6 +27,7 @@ SCENARIOS: dict[str, tuple[int, ...]] = {
     "binary": ALL,
     "nested-binary": ALL,
     "five-hundred-in-order": ALL,
+    "talking-while-connecting": ALL,
     "large-payloads": ALL,
     "oversize": ALL,
     "server-acks": ALL,

@@ -77,6 +77,12 @@ function data(socket) {
   socket.on("many", (n) => {
     for (let i = 0; i < n; i++) socket.emit("many", i, i % 50 === 0 ? Buffer.from([i % 256]) : "x".repeat(i));
   });
+  socket.on("ticks", async (n, ms) => {
+    for (let i = 0; i < n; i++) {
+      socket.emit("tick", i);
+      await delay(ms);
+    }
+  });
 }
 
 function acks(socket) {

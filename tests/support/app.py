@@ -160,6 +160,12 @@ def _data(io: Server) -> None:
         for i in range(n):
             socket.emit("many", i, bytes([i % 256]) if i % 50 == 0 else "x" * i)
 
+    @io.event
+    async def ticks(socket: Socket, n: int, ms: float) -> None:
+        for i in range(n):
+            socket.emit("tick", i)
+            await asyncio.sleep(ms / 1000)
+
 
 def _acks(io: Server) -> None:
     @io.event("give back")

@@ -125,6 +125,26 @@ module.exports = {
     );
   },
 
+  /* Both sides talk all the time while the transport changes beneath them. */
+  async "talking-while-connecting"(t) {
+    const numbers = Array.from({ length: 60 }, (_, i) => i);
+    const talk = async () => {
+      const socket = await t.connect("/", { early: true });
+      const ticks = t.collect(socket, "tick", numbers.length);
+      socket.emit("ticks", numbers.length, 1);
+      for (const i of numbers) {
+        socket.emit("count", i);
+        if (i % 2) await t.delay(1);
+      }
+      same(await t.askOne(socket, "counted"), numbers);
+      await ticks;
+      await t.settled(socket);
+      await t.flushed(socket);
+      same((await ticks).flat(), numbers);
+    };
+    await Promise.all(Array.from({ length: 6 }, talk));
+  },
+
   async "large-payloads"(t) {
     const socket = await t.connect();
     const text = "0123456789".repeat(20000);
