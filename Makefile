@@ -1,6 +1,7 @@
 # Every target sets up what it needs: Python 3.11+, make and the package registries are enough.
 
 PYTHON ?= python3
+PORT := 3000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
@@ -27,7 +28,7 @@ help:
 install: $(VENV)/.dev $(NODE_STAMPS)
 
 demo: $(VENV)/.runtime
-	$(BIN)/socketeer demo
+	$(BIN)/socketeer demo --port $(PORT)
 
 test: install
 	$(BIN)/python -m pytest
