@@ -14,7 +14,7 @@ from socketeer.adapters.base import Adapter, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.exceptions import ConnectionRefused, UsageError
 from socketeer.multiplex.connection import Connection
-from socketeer.multiplex.encoded import Body, event_prefix
+from socketeer.multiplex.encoded import Body, encode_body, event_prefix
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake
@@ -202,6 +202,11 @@ class Namespace(Broadcasting, Listening):
             self._go_through(socket, middlewares)
 
     def _refuse_by(self, socket: Socket, error: Exception) -> None:
+        if isinstance(error, ConnectionRefused):
+            try:
+                encode_body([error.message, error.data], 0)
+            except (TypeError, ValueError) as unspeakable:
+                error = unspeakable
         if isinstance(error, ConnectionRefused):
             _log.debug("%s refused: %s", socket.id, error.message)
             self.refuse(socket, error.message, error.data)
