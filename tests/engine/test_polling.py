@@ -7,7 +7,7 @@ import pytest
 from socketeer.engine.http import Response
 from socketeer.engine.session import State
 from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
-from tests.support.virtual import EngineHarness, Poll, timers_in
+from tests.support.virtual import EngineHarness, Poll, state_of, timers_in
 
 REVISIONS = pytest.mark.parametrize("revision", [REVISION_4, REVISION_5], ids=["revision 4", "revision 5"])
 OCTETS = "application/octet-stream"
@@ -79,17 +79,18 @@ def test_a_binary_body_goes_to_those_who_take_one(query: dict[str, str], binary:
 
 def test_whether_a_packet_would_leave_at_once() -> None:
     session, _, polling = EngineHarness().open_polling()
-    assert not session.writable
+    seen = [session.writable]
     poll = Poll(polling)
-    assert session.writable
+    seen.append(session.writable)
     session.write(b"4one", ())
-    assert not session.writable  # the poll is taken, though not answered yet
-    assert poll.packets() == ["4one"]
-    assert not session.writable
+    seen.append(session.writable)  # the poll is taken, though not answered yet
+    poll.answer()
+    seen.append(session.writable)
     Poll(polling)
-    assert session.writable
+    seen.append(session.writable)
     session.close()
-    assert not session.writable
+    seen.append(session.writable)
+    assert seen == [False, True, False, False, True, False]
 
 
 @pytest.mark.parametrize("waiting", [False, True])
@@ -100,9 +101,9 @@ def test_the_buffer_may_be_full(waiting: bool, sizes: tuple[int, ...]) -> None:
         Poll(polling)
     session.write(b"4".ljust(200), ())
     session.write(b"4".ljust(sizes[0]), [bytes(size) for size in sizes[1:]])
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     session.write(b"4", ())
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("transport error", "301 unsent bytes, more than max_buffered_bytes")]
 
 
@@ -161,7 +162,7 @@ def test_the_newer_revision_has_no_binary_bodies(content_type: str) -> None:
     session, receiver, polling = harness.open_polling(REVISION_5)
     poll = Poll(polling)
     assert_refused(harness.post(polling, b"4one", content_type))
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["transport error"]
     assert receiver.received == []
     assert poll.packets() == ["1"]
@@ -204,7 +205,7 @@ def test_nothing_of_a_malformed_body_is_acted_upon(revision: Revision, body: byt
     assert_refused(harness.post(polling, body))
     assert receiver.received == []
     assert receiver.reasons == ["parse error"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert poll.packets() == ["1"]
 
 
@@ -216,7 +217,7 @@ def test_a_message_that_the_receiver_refuses_ends_the_session_in_the_middle_of_a
     harness.post(polling, body_of(revision, "4good", "4bad", "4late", revision.codec.encode_base64(b"late").decode()))
     assert receiver.received == ["good"]
     assert receiver.closings == [("parse error", "bad message")]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 @REVISIONS
@@ -230,7 +231,7 @@ def test_a_receiver_may_close_the_session_in_the_middle_of_a_body(revision: Revi
     assert receiver.received == ["one"]
     assert receiver.reasons == ["forced close"]
     assert (poll or Poll(polling)).packets() == ["1"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 @REVISIONS
@@ -254,7 +255,7 @@ def test_a_second_poll_ends_the_session(revision: Revision, woken: bool) -> None
     if woken:
         session.write(b"4one", ())
     assert_refused(Poll(polling).response)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("transport error", "overlap from client: two GET requests at a time")]
     assert first.packets() == ["1"]
     assert_refused(Poll(polling).response)
@@ -267,7 +268,7 @@ def test_a_second_post_ends_the_session(revision: Revision) -> None:
     poll = Poll(polling)
     assert polling.begin_post("") is None
     assert_refused(polling.begin_post(""))
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("transport error", "overlap from client: two POST requests at a time")]
     assert poll.packets() == ["1"]
     assert_refused(polling.end_post(body_of(revision, "4late"), ""))
@@ -282,7 +283,7 @@ def test_posts_one_after_the_other_are_no_overlap(revision: Revision) -> None:
     Poll(polling)
     for _ in range(3):
         assert harness.post(polling, body_of(revision, "4one")).status == 200
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
 
 
 # Requests that break off
@@ -293,7 +294,7 @@ def test_a_poll_given_up_ends_the_session(revision: Revision) -> None:
     session, receiver, polling = EngineHarness().open_polling(revision)
     Poll(polling)
     polling.abort_get()
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("transport error", "poll connection closed prematurely")]
     polling.abort_get()
     assert len(receiver.closings) == 1
@@ -304,7 +305,7 @@ def test_a_poll_that_was_answered_cannot_be_given_up() -> None:
     session.write(b"4one", ())
     Poll(polling).packets()
     polling.abort_get()
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     assert receiver.reasons == []
 
 
@@ -314,7 +315,7 @@ def test_a_poll_given_up_by_a_client_that_has_upgraded_changes_nothing() -> None
     Poll(polling)
     wire = harness.upgrade(session)
     polling.abort_get()
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     assert wire.open
     assert receiver.reasons == []
 
@@ -326,7 +327,7 @@ def test_a_post_given_up_or_too_large_ends_the_session(revision: Revision, reaso
     poll = Poll(polling)
     assert polling.begin_post("") is None
     polling.abort_post(reason)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("transport error", reason)]
     assert poll.packets() == ["1"]
 
@@ -337,7 +338,7 @@ def test_a_post_given_up_by_a_client_that_has_upgraded_changes_nothing() -> None
     assert polling.begin_post("") is None
     harness.upgrade(session)
     polling.abort_post("request closed")
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     assert receiver.reasons == []
 
 
@@ -360,7 +361,7 @@ def test_a_post_under_way_during_the_swap_is_not_lost(revision: Revision) -> Non
     assert receiver.received == ["under way"]
     assert_refused(polling.begin_post(""))
     assert_refused(Poll(polling).response)
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
 
 
 # Closing
@@ -374,7 +375,7 @@ def test_closing_releases_the_poll_that_waits_with_the_close_packet(revision: Re
     session.close("forced close")
     assert receiver.reasons == ["forced close"]
     assert poll.packets() == ["1"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert harness.engine.clients_count == 0
     assert_refused(Poll(polling).response)
 
@@ -391,9 +392,9 @@ def test_the_last_packets_come_before_the_close_packet_in_an_answer_of_their_own
     session.close()
     poll = poll or Poll(polling)
     assert poll.packets() == ["4one", b"two", "4three"]
-    assert session.state is State.CLOSING
+    assert state_of(session) is State.CLOSING
     assert Poll(polling).packets() == ["1"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 @REVISIONS
@@ -401,7 +402,7 @@ def test_a_closing_session_gives_the_next_poll_its_close_packet(revision: Revisi
     session, _, polling = EngineHarness().open_polling(revision)
     session.close()
     assert Poll(polling).packets() == ["1"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 def test_a_closing_session_waits_for_close_timeout_and_no_longer() -> None:
@@ -410,9 +411,9 @@ def test_a_closing_session_waits_for_close_timeout_and_no_longer() -> None:
     session.write(b"4last", ())
     session.close("server shutting down")
     harness.time.advance(29.9)
-    assert session.state is State.CLOSING
+    assert state_of(session) is State.CLOSING
     harness.time.pass_deadline(0.1)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["server shutting down"]
     assert harness.engine.clients_count == 0
     assert timers_in(harness.time.wheel) == 0
@@ -426,7 +427,7 @@ def test_a_closing_session_that_was_fetched_empty_in_time() -> None:
     Poll(polling).packets()
     harness.time.advance(60)
     assert receiver.reasons == ["forced close"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 def test_nothing_is_buffered_while_closing() -> None:
@@ -444,7 +445,7 @@ def test_messages_for_a_closing_session_are_taken_and_dropped(revision: Revision
     session.close()
     assert harness.post(polling, body_of(revision, "4late")).status == 200
     assert receiver.received == []
-    assert session.state is State.CLOSING
+    assert state_of(session) is State.CLOSING
 
 
 @REVISIONS
@@ -456,7 +457,7 @@ def test_a_close_packet_of_the_client_ends_the_session_and_its_poll(revision: Re
     assert harness.post(polling, body_of(revision, "4one", "1", "4late")).status == 200
     assert receiver.received == ["one"]
     assert receiver.reasons == ["transport close"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert poll.packets() == ["6"]
 
 
@@ -469,7 +470,7 @@ def test_a_client_may_close_while_the_server_does(revision: Revision, buffered: 
         session.write(b"4last", ())
     session.close("forced close")
     assert harness.post(polling, body_of(revision, "1")).status == 200
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["forced close"]
     assert harness.engine.clients_count == 0
 
@@ -479,7 +480,7 @@ def test_a_poll_given_up_while_closing_ends_the_session() -> None:
     Poll(polling)
     session.close()
     polling.abort_get()
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["forced close"]
 
 
@@ -551,10 +552,10 @@ def test_an_upgrade_takes_a_closing_session_from_the_poll_that_was_to_close_it()
     wire.text("5")
     assert poll.packets() == ["6"]
     assert wire.frames == ["3probe", "4last"]
-    assert session.state is State.CLOSING  # the WebSocket has its own closing handshake
+    assert state_of(session) is State.CLOSING  # the WebSocket has its own closing handshake
     assert wire.ending == ["close"]
     wire.lose()
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert_refused(polling.begin_get(lambda: None))
 
 

@@ -10,7 +10,7 @@ import pytest
 from socketeer.engine.session import Session, State, TracedSession, trace_enabled
 from socketeer.engine.websocket import WebSocket
 from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
-from tests.support.virtual import EngineHarness, Poll, RecordingReceiver, RecordingWire, timers_in
+from tests.support.virtual import EngineHarness, Poll, RecordingReceiver, RecordingWire, state_of, timers_in
 
 REVISIONS = pytest.mark.parametrize("revision", [REVISION_4, REVISION_5], ids=["revision 4", "revision 5"])
 
@@ -40,12 +40,12 @@ def test_closing_waits_for_the_peer(revision: Revision) -> None:
     harness = EngineHarness()
     session, receiver, wire = harness.open_websocket(revision)
     session.close("server shutting down")
-    assert session.state is State.CLOSING
+    assert state_of(session) is State.CLOSING
     assert receiver.closings == [("server shutting down", None)]
     assert wire.ending == ["close"]
     assert harness.engine.clients_count == 1
     wire.lose()
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert len(receiver.closings) == 1
     assert harness.engine.clients_count == 0
 
@@ -60,7 +60,7 @@ def test_closing_again_changes_nothing() -> None:
     session.close("third")
     session.end("fourth")
     assert receiver.reasons == ["first"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 def test_ending_tells_the_receiver_once_and_then_the_engine() -> None:
@@ -153,7 +153,7 @@ def test_messages_reach_the_receiver_in_order(revision: Revision) -> None:
 def test_packets_that_mean_nothing_to_a_server_are_ignored(revision: Revision, packet: str) -> None:
     session, receiver, wire = EngineHarness().open_websocket(revision)
     wire.text(packet)
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     assert (wire.frames, receiver.received) == ([], [])
 
 
@@ -162,7 +162,7 @@ def test_packets_that_mean_nothing_to_a_server_are_ignored(revision: Revision, p
 def test_a_close_packet_ends_the_session(revision: Revision, packet: str) -> None:
     session, receiver, wire = EngineHarness().open_websocket(revision)
     wire.text(packet)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("transport close", None)]
     assert wire.ending == ["close", "disconnect"]
 
@@ -173,7 +173,7 @@ def test_a_malformed_packet_ends_the_session(revision: Revision, packet: str) ->
     session, receiver, wire = EngineHarness().open_websocket(revision)
     wire.text(packet)
     wire.text("4late")
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["parse error"]
     assert receiver.closings[0][1]
     assert receiver.received == []
@@ -194,7 +194,7 @@ def test_the_mark_of_base64_is_the_revisions_own(revision: Revision, packet: str
 def test_a_binary_frame_without_the_type_that_its_revision_demands_ends_the_session(frame: bytes) -> None:
     session, receiver, wire = EngineHarness().open_websocket(REVISION_4)
     wire.binary(frame)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["parse error"]
 
 
@@ -206,7 +206,7 @@ def test_the_older_revision_may_put_any_packet_into_a_binary_frame() -> None:
     wire.binary(b"\x01")
     assert receiver.received == [b"\x00"]
     assert receiver.reasons == ["transport close"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 @pytest.mark.parametrize("message", ["bad", b"bad"])
@@ -220,7 +220,7 @@ def test_a_message_that_the_receiver_finds_malformed_ends_the_session(message: s
         wire.text("b" + base64.b64encode(message).decode())
     else:
         wire.binary(message)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.closings == [("parse error", "bad message")]
 
 
@@ -262,7 +262,7 @@ def test_a_ping_leaves_after_each_interval() -> None:
         session.receive_text(b"3")
         harness.time.advance(24.8)
         assert frames == ["2"] * count
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
 
 
 def test_an_answer_in_the_last_moment_is_in_time() -> None:
@@ -278,9 +278,9 @@ def test_no_answer_ends_the_session() -> None:
     harness, session, receiver, _ = beating()
     harness.time.pass_deadline(25)
     harness.time.advance(19.9)
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     harness.time.pass_deadline(0.1)
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["ping timeout"]
 
 
@@ -308,7 +308,7 @@ def test_a_pong_may_carry_data() -> None:
     session.receive_text(b"3data")
     harness.time.pass_deadline(25)
     assert frames == ["2", "2"]
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
 
 
 def test_a_flood_of_pongs_leaves_one_timer_and_buys_no_time() -> None:
@@ -328,7 +328,7 @@ def test_a_ping_from_the_side_that_answers_ends_the_session() -> None:
     _, session, receiver, frames = beating()
     session.receive_text(b"2")
     assert receiver.closings == [("parse error", "ping from the side that answers the pings")]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert frames == []
 
 
@@ -344,17 +344,17 @@ def test_a_ping_waits_for_the_next_poll() -> None:
     assert Poll(polling).packets() == ["2"]
     harness.time.pass_deadline(20)
     assert receiver.reasons == ["ping timeout"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 def test_a_ping_that_overflows_the_buffer_ends_the_session_for_good() -> None:
     harness = EngineHarness(max_buffered_bytes=200)
     session, receiver, _ = harness.open_polling()
     session.write(b"4".ljust(200, b"."), ())
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     harness.time.pass_deadline(25)
     assert receiver.reasons == ["transport error"]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
     assert timers_in(harness.time.wheel) == 0
 
 
@@ -368,10 +368,10 @@ def test_a_ping_is_answered_and_buys_time() -> None:
         harness.time.advance(44.9)
         wire.text("2")
         assert wire.drain() == ["3"]
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     assert timers_in(harness.time.wheel) == 1
     harness.time.advance(44.9)
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
     harness.time.pass_deadline(0.1)
     assert receiver.reasons == ["ping timeout"]
     assert wire.frames == []
@@ -390,7 +390,7 @@ def test_a_pong_from_the_side_that_pings_ends_the_session() -> None:
     session, receiver, wire = EngineHarness().open_websocket(REVISION_4)
     wire.text("3")
     assert receiver.closings == [("parse error", "pong from the side that sends the pings")]
-    assert session.state is State.CLOSED
+    assert state_of(session) is State.CLOSED
 
 
 def test_a_flood_of_pings_leaves_one_timer() -> None:
@@ -400,7 +400,7 @@ def test_a_flood_of_pings_leaves_one_timer() -> None:
         wire.text("2")
     assert wire.drain() == ["3"] * 1000
     assert timers_in(harness.time.wheel) == 1
-    assert session.state is State.OPEN
+    assert state_of(session) is State.OPEN
 
 
 @REVISIONS
@@ -410,7 +410,7 @@ def test_a_closing_session_has_no_heartbeat(revision: Revision) -> None:
     session.write(b"4last", ())
     session.close()
     harness.time.advance(999)
-    assert session.state is State.CLOSING
+    assert state_of(session) is State.CLOSING
     assert Poll(polling).packets() == ["4last"]
     assert receiver.reasons == ["forced close"]
 

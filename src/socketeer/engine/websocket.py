@@ -181,17 +181,16 @@ class Probe:
 
     def _release_poll(self) -> None:
         transport = self._session.transport
-        if isinstance(transport, Polling):
-            transport.release()
-            self._session.wheel.start(self._noop, _NOOP_INTERVAL)
+        assert isinstance(transport, Polling)  # the timer stops with the swap
+        transport.release()
+        self._session.wheel.start(self._noop, _NOOP_INTERVAL)
 
     def _expire(self) -> None:
         self._fail("no upgrade packet within upgrade_timeout")
 
     def _fail(self, reason: str) -> None:
         _log.debug("%s not upgraded: %s", self._session.id, reason)
-        if self._session.probe is self:
-            self._session.probe = None
+        self._session.probe = None
         self.cancel()
 
     def _stop(self) -> None:
