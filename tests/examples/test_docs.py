@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -64,3 +65,8 @@ def test_the_errors_of_the_manual_are_those_of_the_package() -> None:
     assert table
     for name in table:
         assert issubclass(getattr(socketeer, name), socketeer.SocketeerError)
+
+
+def test_the_readme_names_the_client_that_the_server_serves() -> None:
+    pinned = json.loads((ROOT / "client" / "package.json").read_text())["dependencies"]["socket.io-client"]
+    assert f"the client that the server serves, {pinned}." in (ROOT / "README.md").read_text()
