@@ -31,6 +31,8 @@ TAKE_OVER = "socketeer.take_over"
 
 _log = logging.getLogger("socketeer.transports.asgi")
 _MOST_PARAMETERS = 100
+_WITHOUT_LENGTH = (204, 304)
+"""The statuses that have no body and say nothing of its length (RFC 9110 section 8.6)."""
 
 
 def request_from(scope: Scope) -> Request:
@@ -62,7 +64,9 @@ def _parse_query(raw: str) -> dict[str, str]:
 
 async def respond(send: Send, response: Response, extra: Headers = (), *, head: bool = False) -> None:
     """Send a whole HTTP response; without its body in answer to HEAD."""
-    headers = [*response.headers, *extra, (b"content-length", b"%d" % len(response.body))]
+    headers = [*response.headers, *extra]
+    if response.status not in _WITHOUT_LENGTH:
+        headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else response.body})
 
