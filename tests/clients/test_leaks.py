@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.support.app import create
-from tests.support.driver import CLIENTS, TRANSPORTS, Driver
+from tests.support.driver import TRANSPORTS, Driver
 from tests.support.serving import Running, serving
 
 # Those that do not hear each other, since they run side by side.
@@ -20,7 +20,6 @@ SCENARIOS = (
     "client-does-not-ack",
     "client-talks-nonsense",
     "dynamic-by-function",
-    "five-hundred-in-order",
     "kicked-while-upgrading",
     "leave-a-namespace",
     "move-and-fetch",
@@ -40,8 +39,8 @@ def count_objects() -> Counter[str]:
 
 
 def visit(driver: Callable[[str], Driver], url: str) -> None:
-    """Let every client run the scenarios over every transport."""
-    for client in CLIENTS:
+    """Let a client of each revision run the scenarios over every transport."""
+    for client in ("client2", "client4"):
         runs = [driver(client).start(name, url, way) for way in TRANSPORTS for name in SCENARIOS]
         for run in runs:
             run.result()

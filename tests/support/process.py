@@ -9,26 +9,19 @@ import argparse
 import json
 import socket
 import threading
-import time
 from typing import Any
 
 import uvicorn
 
 from socketeer import Server
 from tests.support.app import create
-from tests.support.serving import LANES, WEBSOCKET_CLASSES
+from tests.support.serving import LANES, WEBSOCKET_CLASSES, wait_for_port
 
 
 def announce(port: int) -> None:
     """Print that the server listens as soon as it does."""
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            print(f"listening {port}", flush=True)
-            return
+    wait_for_port(port)
+    print(f"listening {port}", flush=True)
 
 
 def note(id: str, reason: str) -> None:

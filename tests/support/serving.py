@@ -11,6 +11,7 @@ import concurrent.futures
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 import uvicorn
 import uvloop
 
-__all__ = ["LANES", "WEBSOCKET_CLASSES", "Running", "serving"]
+__all__ = ["LANES", "WEBSOCKET_CLASSES", "Running", "serving", "wait_for_port"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +32,20 @@ LANES: tuple[str, ...] = tuple(WEBSOCKET_CLASSES)
 PATIENCE = 10.0
 # What uvicorn's WebSocket class says whenever an upgrade is refused with a response of its own.
 NOISE = frozenset({"ASGI callable returned without completing handshake."})
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until something listens on a port of 127.0.0.1, ten seconds at the most."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 class Running:
