@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypercorn.asyncio import serve
@@ -40,10 +41,10 @@ def hypercorn_url() -> Iterator[str]:
     config.loglevel = "WARNING"
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
-    io = create()
+    app: Any = create()  # Hypercorn describes ASGI by types of its own
 
     async def run() -> None:
-        await serve(io, config, shutdown_trigger=stop.wait)
+        await serve(app, config, shutdown_trigger=stop.wait)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
     thread.start()
