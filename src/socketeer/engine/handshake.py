@@ -109,18 +109,13 @@ class Engine:
             return error_response(ErrorCode.BAD_REQUEST)
         if not request.upgrade and session.transport.name != name:
             return error_response(ErrorCode.BAD_REQUEST)
-        if request.upgrade and not self._may_upgrade(session):
+        if request.upgrade and not self.options.allow_upgrades:
             return error_response(ErrorCode.BAD_REQUEST)
         return Admission(session, session.revision)
 
     def _may_upgrade(self, session: Session) -> bool:
         # One upgrade at a time, and none away from a transport that has no upgrades.
-        return (
-            self.options.allow_upgrades
-            and session.state is State.OPEN
-            and session.probe is None
-            and session.transport.name == "polling"
-        )
+        return session.state is State.OPEN and session.probe is None and session.transport.name == "polling"
 
     def _check_new(self, request: Request) -> Admission | Response:
         if request.method != "GET":
@@ -156,7 +151,7 @@ class Engine:
         wire.sink = probe
         if self._may_upgrade(session):
             session.probe = probe
-        else:  # the session changed while the WebSocket was being accepted
+        else:  # a second one, or one too late: clients expect to see it opened and closed, not refused
             probe.cancel()
 
     def _offers_upgrade(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 __all__ = ["TICK", "Timer", "TimerWheel"]
 
-TICK = 0.01
+TICK = 0.001
 """The width of a slot in seconds: timers due within one slot fire together."""
 
 _SLACK = 64

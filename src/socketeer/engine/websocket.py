@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from socketeer.engine.session import Session
     from socketeer.protocol.packets import EnginePacket
 
-__all__ = ["CLOSING_HANDSHAKE", "DEAF", "Limits", "Probe", "Sink", "WebSocket", "Wire"]
+__all__ = ["CLOSING_HANDSHAKE", "DEAF", "Limits", "Probe", "Sink", "TextWebSocket", "WebSocket", "Wire"]
 
 _log = logging.getLogger("socketeer.engine.websocket")
 
@@ -136,6 +136,26 @@ class WebSocket:
         return []
 
 
+class TextWebSocket(WebSocket):
+    """Send binary as base64 in text frames, for a client that asked for that with ``b64``."""
+
+    __slots__ = ()
+
+    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
+        """Write the text frames of a packet, one right after the other."""
+        wire = self._wire
+        wire.send_text(text)
+        for data in attachments:
+            wire.send_text(self._session.revision.codec.encode_base64(data))
+        if wire.congested:
+            self._check()
+
+    def send_packet(self, packet: EnginePacket) -> None:
+        """Write one packet that was buffered for another transport."""
+        encode = self._session.revision.codec.encode_base64
+        self._wire.send_text(encode(packet.data) if packet.binary else packet.data)
+
+
 class Probe:
     """Take the frames of a WebSocket that wants to become the transport of a polling session.
 
@@ -143,11 +163,12 @@ class Probe:
     else, or silence for ``upgrade_timeout``, closes this WebSocket and leaves the session as it was.
     """
 
-    __slots__ = ("_noop", "_session", "_timeout", "_wire")
+    __slots__ = ("_kind", "_noop", "_session", "_timeout", "_wire")
 
-    def __init__(self, session: Session, wire: Wire) -> None:
+    def __init__(self, session: Session, wire: Wire, kind: type[WebSocket] = WebSocket) -> None:
         self._session = session
         self._wire = wire
+        self._kind = kind
         self._noop = Timer(self._release_poll)
         self._timeout = session.wheel.call_later(session.options.upgrade_timeout, self._expire)
 
@@ -160,7 +181,7 @@ class Probe:
         elif data == b"5" and session.state is not State.CLOSED:
             self._stop()
             self._wire.sink = session
-            session.upgrade(WebSocket(session, self._wire))
+            session.upgrade(self._kind(session, self._wire))
         else:
             self._fail("not a packet of an upgrade")
 

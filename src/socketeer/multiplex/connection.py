@@ -67,6 +67,7 @@ class Connection:
         "_connect_timer",
         "_host",
         "_joining",
+        "_left",
         "_partial",
         "_root",
         "_waiting",
@@ -83,6 +84,7 @@ class Connection:
         self._root: Link | None = None
         self._joining: dict[str, Link | None] = {}
         self._waiting: list[Packet] = []
+        self._left: frozenset[str] = frozenset()  # the namespaces that the server put the client out of
         self._partial: _Partial | None = None
         self._attachment_timer: Timer | None = None
         self._connect_timer: Timer | None = session.wheel.call_later(
@@ -158,9 +160,11 @@ class Connection:
             raise PacketError("CONNECT_ERROR from a client")
 
     def _link(self, packet: Packet) -> Link | None:
-        link = self.links.get(packet.namespace)
-        if link is None and self.session.revision.strict_namespaces:
-            raise PacketError(f"{packet.type.name} for the namespace {packet.namespace!r:.100}, which was not joined")
+        namespace = packet.namespace
+        link = self.links.get(namespace)
+        # What was under way when the server put the client out is no fault of the client.
+        if link is None and self.session.revision.strict_namespaces and namespace not in self._left:
+            raise PacketError(f"{packet.type.name} for the namespace {namespace!r:.100}, which was not joined")
         return link
 
     def _begin_attachments(self, packet: Packet, size: int) -> None:
@@ -189,6 +193,8 @@ class Connection:
                 raise PacketError(f"second CONNECT for the namespace {namespace!r:.100}")
         elif self.session.revision.implicit_root and "/" in self._joining:
             # Clients of this revision expect the main namespace to be joined before any other.
+            if len(self._waiting) >= self.session.options.max_waiting_events:
+                raise PacketError("more than max_waiting_events CONNECT packets before the main namespace was joined")
             packet.data = query
             self._waiting.append(packet)
         else:
@@ -196,6 +202,7 @@ class Connection:
 
     def _begin(self, namespace: str, auth: Any, query: str) -> None:
         self._joining[namespace] = None
+        self._left -= {namespace}
         self.set_joining(namespace, self._host.connect(self, namespace, auth, query))
 
     def accept(self, namespace: str, link: Link, id: str) -> None:
@@ -240,6 +247,7 @@ class Connection:
     def leave(self, namespace: str) -> None:
         """Tell the client that it was put out of ``namespace``."""
         self.detach(namespace)
+        self._left |= {namespace}
         self.session.write(socket_json.encode(PacketType.DISCONNECT, namespace), ())
 
     def _connect_timed_out(self) -> None:

@@ -48,7 +48,10 @@ def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
         # A lone surrogate has no UTF-8 form, but JSON can escape it, as JavaScript does.
         attachments = []
         replace = _placeholders_into(attachments)
-        text = json.dumps(value, default=replace, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            text = json.dumps(value, default=replace, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as reason:
+            raise TypeError(f"not serializable as JSON: {reason}") from None
     return text, tuple(attachments)
 
 

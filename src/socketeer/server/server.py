@@ -8,6 +8,7 @@ import inspect
 import logging
 import re
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,7 @@ class Server(Broadcasting, Listening):
         self._frontend = EngineFrontend(self.engine, self.driver)
         self._client_files = ClientFiles() if self.options.serve_client else None
         self._web_server: Any = None
+        self.driver.on_bind = self._meet_web_server
 
     # -- namespaces
 
@@ -237,34 +239,46 @@ class Server(Broadcasting, Listening):
             await respond(send, Response(404, ((b"content-type", b"text/plain"),), b"Not Found"))
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
+        """Begin and end with the web server, and let ``other`` do the same; not every application knows how to."""
         self.driver.bind()
         self.engine.closing = False
-        if other is not None:
-            await self._lifespan_of(other, scope, receive, send)
-            return
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        received, answered = "", False
 
-    async def _lifespan_of(self, other: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        async def receive_and_close() -> Any:
+        async def receive_for_other() -> Any:
+            nonlocal received
             message = await receive()
-            if message["type"] == "lifespan.shutdown":
+            received = message["type"]
+            if received == "lifespan.shutdown":
                 await self.close()
             return message
 
-        await other(scope, receive_and_close, send)
+        async def send_for_other(message: Any) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        if other is not None:
+            try:
+                await other(scope, receive_for_other, send_for_other)
+            except Exception:
+                if answered:
+                    raise
+                _log.debug("the application that is attached to has no lifespan", exc_info=True)
+            if answered:
+                return
+        if received != "lifespan.startup":
+            await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
 
     # -- running
 
     def listen(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
         """Serve until the process is told to stop (SIGINT, SIGTERM); ``settings`` are those of ``uvicorn.Config``."""
-        self._make_web_server(port, host, settings).run()
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in good order, and hands the signal on
+            self._make_web_server(port, host, settings).run()
 
     async def serve(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
         """Serve until :meth:`close` is called or the task is cancelled; as :meth:`listen`, but to be awaited."""
@@ -276,6 +290,12 @@ class Server(Broadcasting, Listening):
         app = settings.pop("app", self)
         self._web_server = make_server(app, host, port, self.close, **settings)
         return self._web_server
+
+    def _meet_web_server(self) -> None:
+        if "uvicorn" in sys.modules:  # else it is another one, of which nothing is known
+            from socketeer.transports.uvicorn import close_before_shutdown
+
+            close_before_shutdown(self.close)
 
     async def close(self) -> None:
         """Close every connection and stop serving; a second call does nothing more.

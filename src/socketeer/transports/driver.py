@@ -25,6 +25,8 @@ class Driver:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
         self.wheel = TimerWheel(time.monotonic, self._arm)
+        self.on_bind: Callable[[], None] = lambda: None
+        """Called when the server has got to know its event loop."""
         self._handle: asyncio.TimerHandle | None = None
         self._armed = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -39,6 +41,7 @@ class Driver:
             deadline = self.wheel.next_deadline()
             if deadline is not None:
                 self._arm(deadline)
+            self.on_bind()
         return loop
 
     @property

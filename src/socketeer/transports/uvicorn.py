@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import signal
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -36,7 +37,7 @@ from socketeer.engine.websocket import DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.picows import Wire, feed, make_protocol
 
-__all__ = ["WebSocketProtocol", "make_server"]
+__all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server"]
 
 _access = logging.getLogger("uvicorn.error")
 
@@ -330,18 +331,28 @@ def _phrase(status: int) -> bytes:
         return b""
 
 
-class _Server(uvicorn.Server):
-    """Close the application's sessions before uvicorn waits for their connections."""
+def close_before_shutdown(close: Callable[[], Awaitable[None]]) -> None:
+    """Have the uvicorn that runs this process call ``close`` before it waits for its connections to end.
 
-    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._before_shutdown = before_shutdown
+    uvicorn tells an application of its end only when every request has been answered, and a poll that waits would be
+    answered with the next heartbeat. A server that does not run in the main thread is not found: it has no signal
+    handlers.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if isinstance(server, uvicorn.Server):
+        _close_first(server, close)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        await self._before_shutdown()
-        await super().shutdown(sockets)
+
+def _close_first(server: uvicorn.Server, close: Callable[[], Awaitable[None]]) -> None:
+    shutdown = server.shutdown
+
+    async def close_and_shutdown(sockets: list[socket.socket] | None = None) -> None:
+        for listener in server.servers:
+            listener.close()
+        await close()
+        await shutdown(sockets)
+
+    server.shutdown = close_and_shutdown  # type: ignore[method-assign]  # of this one server
 
 
 def make_server(
@@ -349,4 +360,6 @@ def make_server(
 ) -> uvicorn.Server:
     """Make a uvicorn server on the fast lane; ``settings`` are further options of ``uvicorn.Config``."""
     options = {"log_level": "warning", "access_log": False, "lifespan": "auto", **settings}
-    return _Server(uvicorn.Config(app, host=host, port=port, ws=WebSocketProtocol, **options), before_shutdown)
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, ws=WebSocketProtocol, **options))
+    _close_first(server, before_shutdown)
+    return server
