@@ -232,7 +232,7 @@ class Peers(RuleBasedStateMachine):
         elif how == "abort" and self.poll is not None and self.poll.waits:
             self.poll = None
             self.polling.abort_get()
-        elif how == "overlap" and self.poll is not None:
+        elif how == "overlap" and self.poll is not None and self.poll.response is None:
             assert Poll(self.polling).answer().status == 400
         elif self.posting is None:
             packet = "1" if how == "close packet" else "9"
