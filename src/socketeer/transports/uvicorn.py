@@ -33,7 +33,7 @@ from uvicorn.protocols.utils import (
 )
 from uvicorn.server import ServerState
 
-from socketeer.engine.websocket import DEAF, Limits
+from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.picows import Wire, feed, make_protocol
 
@@ -57,6 +57,7 @@ class _AsgiWire(Wire):
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
+        self._closed = False  # whether the application has closed it
 
     def receive_text(self, data: bytes) -> None:
         """Queue a text message."""
@@ -74,9 +75,12 @@ class _AsgiWire(Wire):
         self.sink = DEAF
         self._writable.set()
         code, reason = self.closing_words()
-        self._push({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._messages.append({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._arrived.set()
 
     def _push(self, message: dict[str, Any]) -> None:
+        if self._closed:
+            return
         self._messages.append(message)
         self._arrived.set()
         if len(self._messages) == self._MOST_WAITING:
@@ -97,6 +101,8 @@ class _AsgiWire(Wire):
         await self._writable.wait()
         if self._transport.is_disconnected:
             raise ClientDisconnected
+        if self._closed:
+            raise RuntimeError(f"a WebSocket that was closed cannot send {message['type']!r}")
         if message["type"] == "websocket.send":
             text = message.get("text")
             if text is None:
@@ -107,6 +113,20 @@ class _AsgiWire(Wire):
             self.close(message.get("code", 1000) or 1000, message.get("reason") or "")
         else:
             raise RuntimeError(f"an accepted WebSocket cannot send {message['type']!r}")
+
+    def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
+        """Send a close frame; a peer that does not answer it is left alone after a while."""
+        if self._closed or self._transport.is_disconnected:
+            return
+        self._closed = True
+        super().close(code, reason)
+        self._transport.underlying_transport.resume_reading()  # the peer's answer may come behind what waits
+        asyncio.get_running_loop().call_later(CLOSING_HANDSHAKE, self.disconnect)
+
+    def shutdown(self) -> None:
+        """Close: uvicorn stops."""
+        self.close(WSCloseCode.SERVICE_RESTART)
+        self.disconnect()
 
     def pause_writing(self) -> None:
         """Keep the application from sending more."""
@@ -204,18 +224,21 @@ class WebSocketProtocol(asyncio.Protocol):
     # -- the application
 
     async def _run(self) -> None:
+        code = WSCloseCode.OK
         try:
             await self._config.loaded_app(self._scope, self._receive, self._send)
         except ClientDisconnected:
             pass
         except Exception:
+            code = WSCloseCode.INTERNAL_ERROR
             _access.exception("Exception in ASGI application\n")
-        if not self._done:
-            if not self._gone.is_set():
+        else:
+            if not (self._done or self._gone.is_set()):
                 _access.error("ASGI callable returned without answering the WebSocket handshake.")
+        if not self._done:
             self._respond(500, [(b"content-type", b"text/plain")], b"Internal Server Error")
         elif self._asgi is not None:
-            self._asgi.close(1000)
+            self._asgi.close(code)
 
     async def _receive(self) -> MutableMapping[str, Any]:
         if self._asgi is not None:
