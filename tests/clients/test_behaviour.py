@@ -25,6 +25,7 @@ SCENARIOS: dict[str, tuple[int, ...]] = {
     "half-a-character": ALL,
     "message": ALL,
     "binary": ALL,
+    "binary-as-text": ALL,
     "nested-binary": ALL,
     "five-hundred-in-order": ALL,
     "talking-while-connecting": ALL,

@@ -17,7 +17,7 @@ from socketeer.engine.http import ErrorCode, Request, Response, error_response
 from socketeer.engine.polling import Polling
 from socketeer.engine.session import Session, State, TracedSession, trace_enabled
 from socketeer.engine.timers import TimerWheel
-from socketeer.engine.websocket import Limits, Probe, WebSocket, Wire
+from socketeer.engine.websocket import Limits, Probe, TextWebSocket, WebSocket, Wire
 from socketeer.options import ServerOptions
 from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
 
@@ -132,7 +132,7 @@ class Engine:
     def open_polling(self, request: Request, revision: Revision) -> Polling:
         """Open a session on polling; its first packets wait for :meth:`Polling.begin_get`."""
         session = self._new_session(revision)
-        polling = Polling(session, binary="b64" not in request.query)
+        polling = Polling(session, binary=not request.wants_text)
         session.transport = polling
         self._start(session, request, ["websocket"] if self._offers_upgrade() else [])
         return polling
@@ -140,14 +140,14 @@ class Engine:
     def open_websocket(self, request: Request, revision: Revision, wire: Wire) -> Session:
         """Open a session on a WebSocket that has been accepted."""
         session = self._new_session(revision)
-        session.transport = WebSocket(session, wire)
+        session.transport = TextWebSocket(session, wire) if request.wants_text else WebSocket(session, wire)
         wire.sink = session
         self._start(session, request, [])
         return session
 
-    def open_probe(self, session: Session, wire: Wire) -> None:
-        """Let an accepted WebSocket try to become the transport of ``session``."""
-        probe = Probe(session, wire)
+    def open_probe(self, session: Session, wire: Wire, *, text: bool = False) -> None:
+        """Let an accepted WebSocket try to become the transport of ``session``, without binary frames for ``text``."""
+        probe = Probe(session, wire, TextWebSocket if text else WebSocket)
         wire.sink = probe
         if self._may_upgrade(session):
             session.probe = probe

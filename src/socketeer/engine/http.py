@@ -27,6 +27,11 @@ class Request:
     secure: bool = False
     upgrade: bool = False
 
+    @property
+    def wants_text(self) -> bool:
+        """Tell whether the client asked to be sent binary as base64."""
+        return "b64" in self.query
+
 
 @dataclass(slots=True, frozen=True)
 class Response:

@@ -191,7 +191,7 @@ class EngineFrontend:
         if admission.session is None:
             self._engine.open_websocket(request, admission.revision, wire)
         else:
-            self._engine.open_probe(admission.session, wire)
+            self._engine.open_probe(admission.session, wire, text=request.wants_text)
 
 
 async def _watch(receive: Receive, wake: Callable[[bool], None]) -> None:

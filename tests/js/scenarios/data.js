@@ -90,6 +90,17 @@ module.exports = {
     ]);
   },
 
+  /* A client may ask for text alone, for a proxy's sake. */
+  async "binary-as-text"(t) {
+    const socket = await t.connect("/", { forceBase64: true });
+    const kinds = new Set();
+    const { ws } = socket.io.engine.transport;
+    if (ws) ws.addEventListener("message", ({ data }) => kinds.add(typeof data));
+    await echoes(t, socket, Buffer.from([0, 255, 4]), [Buffer.alloc(0), "🦊", new Uint8Array([1, 2]).buffer]);
+    same(await t.askOne(socket, "describe", Buffer.from([0, 255, 4])), ["bytes 3"]);
+    if (ws) same([...kinds], ["string"], "no binary frame");
+  },
+
   async "nested-binary"(t) {
     const socket = await t.connect();
     const [a, b, c] = ["a", "bb", "ccc"].map((text) => Buffer.from(text));
