@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 
 from socketeer.engine.websocket import DEAF, Limits, Sink
 
-__all__ = ["Ping", "Wire", "feed", "make_protocol"]
+__all__ = ["Ping", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
@@ -242,6 +243,40 @@ def make_protocol(wire: Wire, answer: WSUpgradeResponse, ping: Ping | None) -> A
         None,
         2048,
     )
+
+
+class _UnixSocket:
+    """Show a Unix domain socket to picows, which sets and reads options of TCP."""
+
+    def __init__(self, sock: Any) -> None:
+        self.fileno = sock.fileno
+
+    def setsockopt(self, *_: Any) -> None:
+        pass
+
+    def getsockopt(self, *_: Any) -> int:
+        return 0
+
+
+class _UnixTransport:
+    """Be the transport of a Unix domain socket."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        info = self._transport.get_extra_info(name, default)
+        return _UnixSocket(info) if name == "socket" else info
+
+
+def begin(protocol: Any, transport: Any) -> None:
+    """Give a connection to the protocol."""
+    is_unix = transport.get_extra_info("socket").family == getattr(socket, "AF_UNIX", None)
+    protocol.connection_made(_UnixTransport(transport) if is_unix else transport)
+    transport.set_protocol(protocol)
 
 
 def feed(protocol: Any, data: bytes) -> None:

@@ -35,7 +35,7 @@ from uvicorn.server import ServerState
 
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
-from socketeer.transports.picows import Wire, feed, make_protocol
+from socketeer.transports.picows import Wire, begin, feed, make_protocol
 
 __all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server"]
 
@@ -296,11 +296,10 @@ class WebSocketProtocol(asyncio.Protocol):
         config = self._config
         protocol = make_protocol(wire, answer, (config.ws_ping_interval, config.ws_ping_timeout) if ping else None)
         connections = cast("set[Any]", self._state.connections)
+        begin(protocol, self._transport)
         connections.discard(self)
         connections.add(wire)
         wire.on_lost = partial(connections.discard, wire)
-        protocol.connection_made(self._transport)
-        self._transport.set_protocol(protocol)
         feed(protocol, self._request + self._kept)
         self._scope = {"type": "websocket"}
         self._request = self._kept = b""
