@@ -55,15 +55,20 @@ class MemoryAdapter(Adapter):
         return self._rooms_of.get(member, _NO_ROOMS)
 
     def select(self, selection: Selection) -> Collection[Member]:
-        """Give the sockets that are selected, each once, as a collection that later changes leave alone."""
+        """Give the sockets that are selected, each once, as a collection that later changes leave alone.
+
+        A socket that has not been let in yet may be in rooms, but is not selected.
+        """
+        members = self.members
         if not selection.rooms:
-            chosen: Iterable[Member] = self.members.values()
+            chosen = list(members.values())
         elif len(selection.rooms) == 1:
-            chosen = self.rooms.get(selection.rooms[0], ())
+            chosen = [member for member in self.rooms.get(selection.rooms[0], ()) if member.id in members]
         else:
-            chosen = set().union(*(self.rooms.get(room, ()) for room in selection.rooms))
+            united = set().union(*(self.rooms.get(room, ()) for room in selection.rooms))
+            chosen = [member for member in united if member.id in members]
         if not selection.except_:
-            return list(chosen)
+            return chosen
         if len(selection.except_) == 1:
             excluded: Collection[Member] = self.rooms.get(selection.except_[0], ())
         else:

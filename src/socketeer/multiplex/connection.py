@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from socketeer.engine.session import Session
+from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.exceptions import PacketError
 from socketeer.protocol import socket_json
@@ -38,10 +38,10 @@ class Link(Protocol):
 class Host(Protocol):
     """Decide about the namespaces of a connection."""
 
-    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> Link | None:
+    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> None:
         """Begin to let the client join; call ``accept`` or ``refuse`` of the connection, now or later.
 
-        Gives the link, or None where the client was refused at once.
+        The link is to be named by ``set_joining`` before anything can happen that may close the connection.
         """
 
     def connection_closed(self, connection: Connection) -> None:
@@ -203,7 +203,7 @@ class Connection:
     def _begin(self, namespace: str, auth: Any, query: str) -> None:
         self._joining[namespace] = None
         self._left -= {namespace}
-        self.set_joining(namespace, self._host.connect(self, namespace, auth, query))
+        self._host.connect(self, namespace, auth, query)
 
     def accept(self, namespace: str, link: Link, id: str) -> None:
         """Let the client in: the answer to its CONNECT leaves now."""
@@ -226,6 +226,8 @@ class Connection:
         if self._waiting and "/" not in self._joining:
             waiting, self._waiting = self._waiting, []
             for packet in waiting:
+                if self.session.state is not State.OPEN:
+                    return  # the one before it closed the connection
                 if packet.namespace not in self.links and packet.namespace not in self._joining:
                     self._begin(packet.namespace, None, packet.data)
 
@@ -233,8 +235,8 @@ class Connection:
         """Tell whether an answer to CONNECT is still due."""
         return namespace in self._joining
 
-    def set_joining(self, namespace: str, link: Link | None) -> None:
-        """Name the link of a client that is joining, where :meth:`Host.connect` could not do it yet."""
+    def set_joining(self, namespace: str, link: Link) -> None:
+        """Name the link of a client that is joining: it is told if the connection is lost meanwhile."""
         if namespace in self._joining:
             self._joining[namespace] = link
 

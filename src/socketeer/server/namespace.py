@@ -165,16 +165,18 @@ class Namespace(Broadcasting, Listening):
 
     # -- clients
 
-    def connect(self, connection: Connection, auth: Any, query: str) -> Socket:
-        """Begin to let a client in."""
+    def connect(self, connection: Connection, auth: Any, query: str) -> None:
+        """Begin to let a client in, unless it has gone meanwhile."""
+        if not connection.is_joining(self.name):
+            return
         revision = connection.session.revision
         id = revision.socket_id(connection.session.id, self.name, self.server.generate_id)
         socket = Socket(self, connection, id, Handshake.of(connection.request, auth, query))
+        connection.set_joining(self.name, socket)
         if self.middlewares:
             self._go_through(socket, iter(tuple(self.middlewares)))
         else:
             socket.connect()
-        return socket
 
     def _go_through(self, socket: Socket, middlewares: Any) -> None:
         """Go through the middleware without a task for as long as none has to be awaited."""

@@ -17,7 +17,7 @@ from socketeer.engine.handshake import Engine
 from socketeer.engine.http import Request, Response
 from socketeer.engine.session import Session
 from socketeer.exceptions import UsageError
-from socketeer.multiplex.connection import Connection, Link
+from socketeer.multiplex.connection import Connection
 from socketeer.options import ServerOptions
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.client_files import ClientFiles
@@ -108,34 +108,33 @@ class Server(Broadcasting, Listening):
     def connection_closed(self, connection: Connection) -> None:
         """Do nothing: the namespaces were told one by one."""
 
-    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> Link | None:
+    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> None:
         """Let a client join a namespace, which may have to be made first."""
         known = self._namespaces.get(namespace)
         if known is not None:
-            return known.connect(connection, auth if auth is not None else self._no_auth(connection), query)
-        return self._connect_dynamic(connection, namespace, auth, query, iter(tuple(self._parents)))
+            known.connect(connection, auth if auth is not None else self._no_auth(connection), query)
+        else:
+            self._connect_dynamic(connection, namespace, auth, query, iter(tuple(self._parents)))
 
     @staticmethod
     def _no_auth(connection: Connection) -> Any:
         # Where credentials come as a query, it stands for them; elsewhere a client without any sends nothing.
         return None if connection.session.revision.query_in_namespace else {}
 
-    def _connect_dynamic(
-        self, connection: Connection, namespace: str, auth: Any, query: str, parents: Any
-    ) -> Link | None:
+    def _connect_dynamic(self, connection: Connection, namespace: str, auth: Any, query: str, parents: Any) -> None:
         """Ask one parent after the other, without a task for as long as none has to be awaited."""
         try:
             for parent in parents:
                 answer = parent.matches(namespace, auth)
                 if inspect.isawaitable(answer):
                     self.driver.spawn(self._await_parent(connection, namespace, auth, query, parent, answer, parents))
-                    return None
+                    return
                 if answer:
-                    return self._connect_child(connection, namespace, auth, query, parent)
+                    self._connect_child(connection, namespace, auth, query, parent)
+                    return
         except Exception as error:
             self.sockets.report(error, None, "connection")
         connection.refuse(namespace, "Invalid namespace")
-        return None
 
     async def _await_parent(
         self,
@@ -155,20 +154,20 @@ class Server(Broadcasting, Listening):
         if not connection.is_joining(namespace):
             return
         if matched:
-            connection.set_joining(namespace, self._connect_child(connection, namespace, auth, query, parent))
+            self._connect_child(connection, namespace, auth, query, parent)
         else:
-            connection.set_joining(namespace, self._connect_dynamic(connection, namespace, auth, query, rest))
+            self._connect_dynamic(connection, namespace, auth, query, rest)
 
     def _connect_child(
         self, connection: Connection, namespace: str, auth: Any, query: str, parent: ParentNamespace
-    ) -> Link:
+    ) -> None:
         child = self._namespaces.get(namespace)
         if child is None:
             child = Namespace(self, namespace)
             self._namespaces[namespace] = child
             parent.adopt(child)
             _log.debug("made the namespace %s", namespace)
-        return child.connect(connection, auth if auth is not None else self._no_auth(connection), query)
+        child.connect(connection, auth if auth is not None else self._no_auth(connection), query)
 
     # -- towards the web
 
