@@ -210,7 +210,8 @@ class Server(Broadcasting, Listening):
         path = self.options.path
         # Below a mount the path is relative to it; but a mount at the very path of the server is taken for what is
         # meant.
-        for candidate in (whole.removeprefix(root) if root else whole, whole):
+        inner = whole.removeprefix(root)
+        for candidate in (inner, path + inner if root.endswith(path) else whole):
             if candidate == path:
                 return ""
             if candidate.startswith(path + "/"):
