@@ -44,14 +44,24 @@ def enable(variable: str | None = None) -> list[str]:
         if any(fnmatchcase(scope, pattern) for pattern in wanted)
         and not any(fnmatchcase(scope, pattern) for pattern in unwanted)
     ]
-    for scope in scopes:
-        logging.getLogger(scope).setLevel(logging.DEBUG)
+    _set_levels(scopes)
     root = logging.getLogger("socketeer")
     if scopes and not root.handlers and not logging.getLogger().handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         root.addHandler(handler)
     return scopes
+
+
+def _set_levels(scopes: list[str]) -> None:
+    """Switch on ``scopes`` and keep the level of every other one, which a parent's would change."""
+    others = [logging.getLogger(scope) for scope in SCOPES if scope not in scopes]
+    levels = [logger.getEffectiveLevel() for logger in others]
+    for scope in scopes:
+        logging.getLogger(scope).setLevel(logging.DEBUG)
+    for logger, level in zip(others, levels, strict=True):
+        if logger.getEffectiveLevel() != level:
+            logger.setLevel(level)
 
 
 def _normal(pattern: str) -> str:

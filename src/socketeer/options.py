@@ -85,9 +85,13 @@ def _is_true_or_false(name: str, value: Any) -> bool:
 def _is_seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"option {name!r} takes a number of seconds, not {value!r}")
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError(f"option {name!r} must be more than 0 seconds and finite, not {value!r}")
-    return float(value)
+    try:
+        seconds = float(value)
+    except OverflowError:  # an int of any size
+        seconds = math.inf
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"option {name!r} must be more than 0 seconds and finite, not {value!r:.100}")
+    return seconds
 
 
 def _is_count(least: int) -> Callable[[str, Any], int]:
@@ -105,7 +109,7 @@ def _is_path(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"option {name!r} takes a str, not {value!r}")
     path = "/" + value.strip("/")
-    if path == "/" or not path.isascii() or any(c in path for c in "?# "):
+    if path == "/" or not (path.isascii() and path.isprintable()) or any(c in path for c in "?#% "):
         raise ValueError(f"option {name!r} must be a URL path such as '/socket.io', not {value!r}")
     return path
 

@@ -28,6 +28,47 @@ def test_a_packet_is_a_frame_and_its_attachments_follow_it(revision: Revision) -
     assert wire.frames == ["4one", "4zwei €", frame(b"a"), frame(b""), "4three"]
 
 
+@REVISIONS
+def test_a_client_that_asked_for_text_is_sent_no_binary_frames(revision: Revision) -> None:
+    harness = EngineHarness()
+    wire = RecordingWire()
+    query = {"EIO": str(revision.engine), "transport": "websocket", "b64": "1"}
+    session = harness.engine.open_websocket(request(query, upgrade=True), revision, wire)
+    wire.drain()
+    session.write(b"452-one", (b"a", b""))
+    session.write(b"4two", ())
+    encode = revision.codec.encode_base64
+    assert wire.frames == ["452-one", encode(b"a").decode(), encode(b"").decode(), "4two"]
+    wire.binary(revision.codec.frame(b"but it may send them"))
+    assert harness.receivers[session.id].received == [b"but it may send them"]
+
+
+@REVISIONS
+def test_a_client_that_asked_for_text_keeps_it_over_an_upgrade(revision: Revision) -> None:
+    harness = EngineHarness()
+    session, _, _ = harness.open_polling(revision, b64="1")
+    wire = RecordingWire()
+    harness.engine.open_probe(session, wire, text=True)
+    session.write(b"451-one", (b"a",))
+    wire.text("5")
+    session.write(b"451-two", (b"b",))
+    encode = revision.codec.encode_base64
+    assert wire.frames == ["451-one", encode(b"a").decode(), "451-two", encode(b"b").decode()]
+
+
+def test_the_unsent_bytes_are_limited_for_text_too() -> None:
+    harness = EngineHarness(max_buffered_bytes=300)
+    session, receiver, _ = harness.open_polling()
+    wire = RecordingWire()
+    harness.engine.open_probe(session, wire, text=True)
+    wire.text("5")
+    wire.congested = True
+    for wire.backlog in (300, 301):
+        assert receiver.reasons == []
+        session.write(b"4one", (b"two",))
+    assert receiver.reasons == ["transport error"]
+
+
 def test_whether_the_wire_took_everything() -> None:
     session, _, wire = EngineHarness().open_websocket()
     seen = [session.writable]
