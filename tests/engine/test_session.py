@@ -89,6 +89,19 @@ def test_a_receiver_that_fails_while_it_is_told_does_not_keep_the_session() -> N
     assert timers_in(harness.time.wheel) == 0
 
 
+@REVISIONS
+def test_closing_does_not_wait_for_ever(revision: Revision) -> None:
+    harness = EngineHarness()
+    session, receiver, wire = harness.open_websocket(revision)
+    session.close("server shutting down")
+    harness.time.advance(1.9)
+    assert state_of(session) is State.CLOSING
+    harness.time.pass_deadline(0.1)
+    assert state_of(session) is State.CLOSED
+    assert receiver.reasons == ["server shutting down"]
+    assert wire.ending == ["close", "close", "disconnect"]
+
+
 @pytest.mark.parametrize("nested", ["close", "end"])
 def test_a_receiver_may_close_and_end_the_session_while_it_is_told(nested: str) -> None:
     harness = EngineHarness()
