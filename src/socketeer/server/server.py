@@ -194,7 +194,9 @@ class Server(Broadcasting, Listening):
         if kind == "lifespan":
             await self._lifespan(scope, receive, send, other)
             return
-        self.driver.bind()
+        if asyncio.get_running_loop() is not self.driver.loop:
+            self.engine.closing = False  # it serves again, and there may be no lifespan to tell
+            self.driver.bind()
         rest = self._rest_of_path(scope)
         if rest is None:
             await self._elsewhere(scope, receive, send, other)
@@ -282,7 +284,13 @@ class Server(Broadcasting, Listening):
 
     async def serve(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
         """Serve until :meth:`close` is called or the task is cancelled; as :meth:`listen`, but to be awaited."""
-        await self._make_web_server(port, host, settings).serve()
+        server = self._make_web_server(port, host, settings)
+        try:
+            await server.serve()
+        except asyncio.CancelledError:
+            if server.started:  # uvicorn would leave its sockets and connections open
+                await server.shutdown()
+            raise
 
     def _make_web_server(self, port: int, host: str, settings: dict[str, Any]) -> Any:
         from socketeer.transports.uvicorn import make_server  # an application of another web server needs none of it
