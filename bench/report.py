@@ -140,11 +140,15 @@ def aims(summary: dict[str, list[Row]]) -> list[tuple[bool, str]]:
 
 
 def disturbance(runs: list[Run]) -> str | None:
-    """Return a warning if other programs kept the machine busy: caches and cores were not the server's alone."""
-    shares = [run.sample.disturbance for run in runs if run.sample.wall]
-    if not shares or median(shares) <= QUIET:
-        return None
-    return f"Other programs used {median(shares):.0%} of a core (median, at most {max(shares):.0%}): do not quote this."
+    """Return a warning that names the scenarios during which other programs kept the machine busy."""
+    disturbed = []
+    for name in SCENARIOS:
+        shares = [run.sample.disturbance for run in runs if run.scenario == name]
+        if shares and median(shares) > QUIET:
+            disturbed.append(f"{name} ({median(shares):.0%} of a core)")
+    return (
+        f"Not to be quoted, because other programs were busy meanwhile: {', '.join(disturbed)}" if disturbed else None
+    )
 
 
 def machine() -> dict[str, str | int]:
