@@ -231,7 +231,7 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response
 class PortableWire:
     """Be one WebSocket on an ASGI server."""
 
-    __slots__ = ("_closing", "_max_size", "_queue", "_ready", "_send", "_unsent", "_writer", "sink")
+    __slots__ = ("_closing", "_max_size", "_queue", "_reader", "_ready", "_send", "_unsent", "_writer", "sink")
 
     congested = True  # how much an ASGI server holds back is not known: always count
 
@@ -243,6 +243,7 @@ class PortableWire:
         self._ready = asyncio.Event()
         self._unsent = 0
         self._closing = False
+        self._reader: asyncio.Future[str | None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
     def send_text(self, data: bytes) -> None:
@@ -283,7 +284,7 @@ class PortableWire:
     async def run(self, receive: Receive) -> None:
         """Pass frames in both directions until the WebSocket is gone."""
         self._writer = writer = asyncio.ensure_future(self._write())
-        reader = asyncio.ensure_future(self._read(receive))
+        self._reader = reader = asyncio.ensure_future(self._read(receive))
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
             if not writer.cancelled():
@@ -303,6 +304,8 @@ class PortableWire:
             self._ready.clear()
             while queue:
                 message, size = queue.popleft()
+                if message["type"] == "websocket.close" and self._reader is not None:
+                    self._reader.cancel()  # granian does not send it while the application receives
                 try:
                     await self._send(message)
                 except OSError:  # how a server says that the client has gone
