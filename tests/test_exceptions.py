@@ -12,7 +12,6 @@ from socketeer.exceptions import (
     AckTimeout,
     ConnectionRefused,
     Disconnected,
-    NotServing,
     PacketError,
     SocketeerError,
     UsageError,
@@ -24,7 +23,6 @@ def test_the_tree() -> None:
     parents = {
         SocketeerError: Exception,
         UsageError: SocketeerError,
-        NotServing: UsageError,
         PacketError: SocketeerError,
         ConnectionRefused: SocketeerError,
         AckTimeout: SocketeerError,

@@ -24,7 +24,6 @@ PUBLIC = [
     "Disconnected",
     "Handshake",
     "Namespace",
-    "NotServing",
     "PacketError",
     "ParentNamespace",
     "RemoteSocket",

@@ -5,18 +5,19 @@ from socketeer.exceptions import (
     AckTimeout,
     ConnectionRefused,
     Disconnected,
-    NotServing,
     PacketError,
     SocketeerError,
     UsageError,
 )
 from socketeer.options import ServerOptions
+from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
 from socketeer.server.handlers import BadArguments
 from socketeer.server.handshake import Handshake
 from socketeer.server.namespace import Namespace, ParentNamespace
 from socketeer.server.server import Server
-from socketeer.server.socket import Ack, Socket, SocketOperator
+from socketeer.server.socket import Socket
+from socketeer.server.socket_operator import SocketOperator
 
 __all__ = [
     "Ack",
@@ -28,7 +29,6 @@ __all__ = [
     "Disconnected",
     "Handshake",
     "Namespace",
-    "NotServing",
     "PacketError",
     "ParentNamespace",
     "RemoteSocket",

@@ -2,7 +2,6 @@
 
 SocketeerError
 ├── UsageError            the caller's fault: a call that cannot be carried out
-│   └── NotServing        an operation that needs the server's event loop before there is one
 ├── PacketError           the peer's fault: bytes that break the protocol
 ├── ConnectionRefused     raised by an application to refuse a client
 ├── AckTimeout            an acknowledgement that did not come in time
@@ -19,7 +18,6 @@ __all__ = [
     "AckTimeout",
     "ConnectionRefused",
     "Disconnected",
-    "NotServing",
     "PacketError",
     "SocketeerError",
     "UsageError",
@@ -32,10 +30,6 @@ class SocketeerError(Exception):
 
 class UsageError(SocketeerError):
     """Report a call that cannot be carried out: the fault of the calling code."""
-
-
-class NotServing(UsageError):
-    """Report an operation that needs the event loop of a running server before there is one."""
 
 
 class PacketError(SocketeerError):

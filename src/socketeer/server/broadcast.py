@@ -10,13 +10,14 @@ from socketeer.adapters.base import Selection
 from socketeer.exceptions import AckTimeout
 from socketeer.multiplex.encoded import Body, encode_body
 from socketeer.protocol.packets import RESERVED_EVENTS
+from socketeer.server.acks import Collector
 
 if TYPE_CHECKING:
     from socketeer.server.handshake import Handshake
     from socketeer.server.namespace import Namespace
     from socketeer.server.socket import Socket
 
-__all__ = ["AckCallback", "BroadcastOperator", "Broadcasting", "RemoteSocket", "Rooms", "encode_event", "flatten"]
+__all__ = ["AckCallback", "BroadcastOperator", "Broadcasting", "RemoteSocket", "Rooms", "encode_event"]
 
 Rooms = str | Iterable[str]
 EVERYBODY = Selection()
@@ -53,13 +54,6 @@ def room_names(rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise TypeError(f"a room is a str, not {name!r}")
     return tuple(dict.fromkeys(names))
-
-
-def flatten(args: list[Any]) -> Any:
-    """Give an acknowledgement's arguments as one value: None, the only one, or a tuple of several."""
-    if len(args) == 1:
-        return args[0]
-    return tuple(args) if args else None
 
 
 def check_timeout(seconds: float) -> float:
@@ -171,13 +165,14 @@ class BroadcastOperator(Broadcasting):
     def _operator(self) -> BroadcastOperator:
         return self
 
-    def _with(self, selection: Selection | None = None, **changes: Any) -> BroadcastOperator:
+    def with_flags(self, selection: Selection | None = None, **changes: Any) -> BroadcastOperator:
+        """Give an operator that differs in ``volatile``, ``local``, ``timeout`` or the selection."""
         flags = {"volatile": self._volatile, "local": self._local, "timeout": self._timeout} | changes
         return BroadcastOperator(self._namespace, self._selection if selection is None else selection, **flags)
 
     def to(self, *rooms: Rooms) -> BroadcastOperator:
         """Select the sockets in any of ``rooms``, beside those selected already."""
-        return self._with(Selection(room_names((self._selection.rooms, *rooms)), self._selection.except_))
+        return self.with_flags(Selection(room_names((self._selection.rooms, *rooms)), self._selection.except_))
 
     def in_(self, *rooms: Rooms) -> BroadcastOperator:
         """Select the sockets in any of ``rooms``: the same as :meth:`to`."""
@@ -185,25 +180,25 @@ class BroadcastOperator(Broadcasting):
 
     def except_(self, *rooms: Rooms) -> BroadcastOperator:
         """Leave out the sockets in any of ``rooms``; a socket's id is a room too."""
-        return self._with(Selection(self._selection.rooms, room_names((self._selection.except_, *rooms))))
+        return self.with_flags(Selection(self._selection.rooms, room_names((self._selection.except_, *rooms))))
 
     def timeout(self, seconds: float) -> BroadcastOperator:
         """Limit the wait for acknowledgements."""
-        return self._with(timeout=check_timeout(seconds))
+        return self.with_flags(timeout=check_timeout(seconds))
 
     def compress(self, compress: bool) -> BroadcastOperator:
         """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
-        return self._with()
+        return self.with_flags()
 
     @property
     def volatile(self) -> BroadcastOperator:
         """Drop the event for every client that cannot take it at once."""
-        return self._with(volatile=True)
+        return self.with_flags(volatile=True)
 
     @property
     def local(self) -> BroadcastOperator:
         """Stay within this process."""
-        return self._with(local=True)
+        return self.with_flags(local=True)
 
     def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
         """Send an event to every socket selected; see :meth:`Broadcasting.emit`."""
@@ -229,7 +224,7 @@ class BroadcastOperator(Broadcasting):
             namespace.call_back(ack, error, responses)
 
         seconds = namespace.server.options.ack_timeout if self._timeout is None else self._timeout
-        collector = _Collector(done)
+        collector = Collector(done)
         collector.timer = namespace.driver.wheel.call_later(seconds, collector.time_out)
         collector.stop_timer = lambda: namespace.driver.wheel.stop(collector.timer)
         namespace.adapter.broadcast_with_ack(body, id, self._selection, collector)
@@ -267,49 +262,6 @@ class BroadcastOperator(Broadcasting):
         """Put the sockets selected out of the namespace; with ``close``, close their connections."""
         adapter, selection = self._namespace.adapter, self._selection
         self._namespace.driver.call(lambda: adapter.disconnect(selection, close=close))
-
-
-class _Collector:
-    """Collect the acknowledgements of one broadcast and say when they are complete."""
-
-    __slots__ = ("_done", "_expected", "_finished", "_left", "responses", "stop_timer", "timer")
-
-    def __init__(self, done: Callable[[AckTimeout | None, list[Any]], None]) -> None:
-        self.responses: list[Any] = []
-        self.timer: Any = None
-        self.stop_timer: Callable[[], None] = lambda: None
-        self._done = done
-        self._expected: int | None = None
-        self._left = 0
-        self._finished = False
-
-    def expect(self, count: int) -> None:
-        """Take note of how many sockets the event goes to."""
-        self._expected = (self._expected or 0) + count
-        self._check()
-
-    def answered(self, args: list[Any] | None) -> None:
-        """Take the answer of one socket, or None for one that left."""
-        if args is None:
-            self._left += 1
-        else:
-            self.responses.append(flatten(args))
-        self._check()
-
-    def time_out(self) -> None:
-        """Give up waiting."""
-        missing = (self._expected or 0) - self._left - len(self.responses)
-        self._finish(AckTimeout(f"{missing} clients did not acknowledge in time", list(self.responses)))
-
-    def _check(self) -> None:
-        if self._expected is not None and self._left + len(self.responses) >= self._expected:
-            self._finish(None)
-
-    def _finish(self, error: AckTimeout | None) -> None:
-        if not self._finished:
-            self._finished = True
-            self.stop_timer()
-            self._done(error, list(self.responses))
 
 
 class RemoteSocket:

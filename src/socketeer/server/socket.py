@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence, Set
 from enum import Enum
@@ -10,27 +9,28 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from socketeer.adapters.base import Selection
-from socketeer.exceptions import AckTimeout, Disconnected, PacketError
+from socketeer.exceptions import PacketError
 from socketeer.multiplex.connection import Connection
-from socketeer.multiplex.encoded import Body, Encoded, encode_body
+from socketeer.multiplex.encoded import Body, Encoded
+from socketeer.server.acks import Ack
 from socketeer.server.broadcast import (
     AckCallback,
     BroadcastOperator,
     Rooms,
     check_timeout,
     encode_event,
-    flatten,
     room_names,
 )
 from socketeer.server.handlers import Handler, Handlers
 from socketeer.server.handshake import Handshake
+from socketeer.server.socket_operator import SocketOperator
 from socketeer.transports.driver import EAGER
 
 if TYPE_CHECKING:
     from socketeer.server.namespace import Namespace
     from socketeer.server.server import Server
 
-__all__ = ["Ack", "Socket", "SocketOperator", "State"]
+__all__ = ["Socket", "State"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,40 +54,6 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
     State.LEAVING: frozenset({State.DISCONNECTED}),
     State.DISCONNECTED: frozenset(),
 }
-
-
-class Ack:
-    """Answer an event of the client, once: a further call does nothing."""
-
-    __slots__ = ("_id", "_open", "_socket")
-
-    def __init__(self, socket: Socket, id: int, handlers: int) -> None:
-        self._socket = socket
-        self._id = id
-        self._open: int | None = handlers  # how many have not returned; None: answered
-
-    def __call__(self, *args: Any) -> None:
-        """Send the acknowledgement, now or later, from any thread.
-
-        Raises ``TypeError`` for arguments that cannot be encoded; the acknowledgement is then still to be sent.
-        """
-        if self._open is None:
-            return
-        body = encode_body(list(args), self._socket.nsp.server.options.max_attachments)
-        self._open = None
-        self._socket.nsp.driver.call(self._socket.deliver, body.ack(self._socket.nsp.name, self._id))
-
-    def returned(self, value: Any) -> None:
-        """Take what a handler returned: the first value answers, and nothing at all only after the last handler.
-
-        A handler that has a parameter ``ack``, or failed, never returns here: unless another one has a value, it
-        answers or nobody does.
-        """
-        if self._open is None:
-            return
-        self._open -= 1
-        if value is not None or self._open == 0:
-            self(*(value if isinstance(value, tuple) else () if value is None else (value,)))
 
 
 class Socket:
@@ -249,7 +215,7 @@ class Socket:
         nsp = self.nsp
         body = encode_event(event, args, nsp.server.options.max_attachments)
         if ack is not None:
-            nsp.driver.call(self._emit_with_ack, body, False, self._plain_callback(ack))
+            nsp.driver.call(self.ask, body, False, self.plain_callback(ack))
         elif nsp.driver.elsewhere:
             nsp.driver.call(self.deliver, body.event(nsp.name))
         elif self._open:
@@ -579,14 +545,17 @@ class Socket:
             self._acks = {}
         self._acks[id] = done
 
-    def _plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
+    def plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
+        """Wrap a callback that gets the answer alone, and nothing where there is none."""
+
         def done(args: list[Any] | None) -> None:
             if args is not None:
                 self.nsp.call_back(ack, *args)
 
         return done
 
-    def _emit_with_ack(self, body: Body, volatile: bool, done: Callable[[list[Any] | None], None]) -> int:
+    def ask(self, body: Body, volatile: bool, done: Callable[[list[Any] | None], None]) -> int:
+        """Send an event that asks for an acknowledgement, and give the id under which it is awaited."""
         id = self.nsp.next_ack_id()
         if volatile and self._open and not self._session.writable:
             self._expect_ack(id, done)  # nobody will answer, but the wait ends when the client leaves
@@ -598,115 +567,3 @@ class Socket:
         """Wait no longer for an acknowledgement."""
         if self._acks:
             self._acks.pop(id, None)
-
-
-class SocketOperator:
-    """Hold how to send to one socket; never changes, so it can be kept and used again."""
-
-    __slots__ = ("_socket", "_timeout", "_volatile")
-
-    def __init__(self, socket: Socket, *, volatile: bool = False, timeout: float | None = None) -> None:
-        self._socket = socket
-        self._volatile = volatile
-        self._timeout = timeout
-
-    def timeout(self, seconds: float) -> SocketOperator:
-        """Limit the wait for an acknowledgement."""
-        return SocketOperator(self._socket, volatile=self._volatile, timeout=check_timeout(seconds))
-
-    def compress(self, compress: bool) -> SocketOperator:
-        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
-        return self
-
-    @property
-    def volatile(self) -> SocketOperator:
-        """Drop the event if the client cannot take it at once."""
-        return SocketOperator(self._socket, volatile=True, timeout=self._timeout)
-
-    @property
-    def broadcast(self) -> BroadcastOperator:
-        """Select every other socket of the namespace, with the same flags."""
-        return self._socket.broadcast._with(volatile=self._volatile, timeout=self._timeout)
-
-    def to(self, *rooms: Rooms) -> BroadcastOperator:
-        """Select the other sockets in any of ``rooms``, with the same flags."""
-        return self.broadcast.to(*rooms)
-
-    in_ = to
-
-    def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
-        """Send an event; see :meth:`Socket.emit`.
-
-        After ``timeout()``, ``ack`` is called once: with an ``AckTimeout`` or ``Disconnected``, or with None and the
-        arguments of the acknowledgement.
-        """
-        socket = self._socket
-        nsp = socket.nsp
-        body = encode_event(event, args, nsp.server.options.max_attachments)
-        if ack is None:
-            nsp.driver.call(self._deliver, body)
-        elif self._timeout is None:
-            nsp.driver.call(socket._emit_with_ack, body, self._volatile, socket._plain_callback(ack))
-        else:
-            callback = ack
-
-            def done(error: Exception | None, args: list[Any]) -> None:
-                nsp.call_back(callback, error, *args)
-
-            nsp.driver.call(self._emit_with_ack, body, done)
-
-    def send(self, *args: Any, ack: AckCallback | None = None) -> None:
-        """Send a ``message`` event."""
-        self.emit("message", *args, ack=ack)
-
-    write = send
-
-    async def emit_with_ack(self, event: str | int, *args: Any) -> Any:
-        """Send an event and give the client's answer; see :meth:`Socket.emit_with_ack`.
-
-        Raises ``AckTimeout`` after ``timeout()``, and ``Disconnected`` as soon as the client is gone.
-        """
-        nsp = self._socket.nsp
-        future: asyncio.Future[Any] = nsp.future()
-
-        def done(error: Exception | None, args: list[Any]) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(flatten(args))
-            else:
-                future.set_exception(error)
-
-        stop_waiting = self._emit_with_ack(encode_event(event, args, nsp.server.options.max_attachments), done)
-        try:
-            return await future
-        finally:
-            stop_waiting()
-
-    def _deliver(self, body: Body) -> None:
-        self._socket.deliver(body.event(self._socket.nsp.name), volatile=self._volatile)
-
-    def _emit_with_ack(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> Callable[[], None]:
-        socket = self._socket
-        wheel = socket.nsp.driver.wheel
-        timer = None
-
-        def answered(args: list[Any] | None) -> None:
-            wheel.stop(timer)
-            if args is None:
-                done(Disconnected("the client left before it acknowledged"), [])
-            else:
-                done(None, args)
-
-        def expired() -> None:
-            stop_waiting()
-            done(AckTimeout(), [])
-
-        def stop_waiting() -> None:
-            wheel.stop(timer)
-            socket.forget_ack(number)
-
-        if self._timeout is not None:
-            timer = wheel.call_later(self._timeout, expired)
-        number = socket._emit_with_ack(body, self._volatile, answered)
-        return stop_waiting
