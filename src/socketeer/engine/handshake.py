@@ -6,11 +6,12 @@ A driver turns what its web server gives it into a :class:`~socketeer.engine.htt
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+import orjson
 
 from socketeer.engine.cors import OriginPolicy, is_malformed
 from socketeer.engine.http import ErrorCode, Request, Response, error_response
@@ -172,7 +173,7 @@ class Engine:
             "maxPayload": options.max_http_buffer_size,
         }
         _log.debug("%s opened on %s", session.id, session.transport.name)
-        session.write(b"0" + json.dumps(handshake, separators=(",", ":")).encode(), ())
+        session.write(b"0" + orjson.dumps(handshake), ())
         self._application.session_opened(session, request)
 
     def _forget(self, session: Session) -> None:

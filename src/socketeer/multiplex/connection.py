@@ -84,7 +84,7 @@ class Connection:
         self._root: Link | None = None
         self._joining: dict[str, Link | None] = {}
         self._waiting: list[Packet] = []
-        self._left: frozenset[str] = frozenset()  # the namespaces that the server put the client out of
+        self._left: set[str] | None = None  # the namespaces that the server put the client out of
         self._partial: _Partial | None = None
         self._attachment_timer: Timer | None = None
         self._connect_timer: Timer | None = session.wheel.call_later(
@@ -163,7 +163,7 @@ class Connection:
         namespace = packet.namespace
         link = self.links.get(namespace)
         # What was under way when the server put the client out is no fault of the client.
-        if link is None and self.session.revision.strict_namespaces and namespace not in self._left:
+        if link is None and self.session.revision.strict_namespaces and namespace not in (self._left or ()):
             raise PacketError(f"{packet.type.name} for the namespace {namespace!r:.100}, which was not joined")
         return link
 
@@ -202,7 +202,8 @@ class Connection:
 
     def _begin(self, namespace: str, auth: Any, query: str) -> None:
         self._joining[namespace] = None
-        self._left -= {namespace}
+        if self._left:
+            self._left.discard(namespace)
         self._host.connect(self, namespace, auth, query)
 
     def accept(self, namespace: str, link: Link, id: str) -> None:
@@ -249,7 +250,9 @@ class Connection:
     def leave(self, namespace: str) -> None:
         """Tell the client that it was put out of ``namespace``."""
         self.detach(namespace)
-        self._left |= {namespace}
+        if self._left is None:
+            self._left = set()
+        self._left.add(namespace)
         self.session.write(socket_json.encode(PacketType.DISCONNECT, namespace), ())
 
     def _connect_timed_out(self) -> None:

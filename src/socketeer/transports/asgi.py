@@ -31,6 +31,8 @@ TAKE_OVER = "socketeer.take_over"
 
 _log = logging.getLogger("socketeer.transports.asgi")
 _MOST_PARAMETERS = 100
+_UNWATCHED = 0.5
+"""How long a poll waits before a task watches for the client giving it up: most are answered sooner, and cheaper so."""
 _WITHOUT_LENGTH = (204, 304)
 """The statuses that have no body and say nothing of its length (RFC 9110 section 8.6)."""
 
@@ -124,7 +126,13 @@ class EngineFrontend:
         response = polling.begin_get(wake)
         if response is not None:
             return response
-        watcher = asyncio.ensure_future(_watch(receive, wake))
+        watcher: asyncio.Future[None] | None = None
+
+        def watch() -> None:
+            nonlocal watcher
+            watcher = asyncio.ensure_future(_watch(receive, wake))
+
+        timer = self._driver.wheel.call_later(_UNWATCHED, watch)
         try:
             if await done:
                 return polling.take()
@@ -132,7 +140,9 @@ class EngineFrontend:
             polling.abort_get()
             raise
         finally:
-            watcher.cancel()
+            self._driver.wheel.stop(timer)
+            if watcher is not None:
+                watcher.cancel()
         polling.abort_get()
         return None
 
