@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import queue
+import threading
 import time
 import weakref
 from collections import Counter
@@ -173,6 +174,37 @@ def test_a_socket_that_is_still_in_the_middleware_is_let_go(serve: Serve) -> Non
     entered.get(timeout=5)
     served.run(io.close())
     assert seen == ["let go"]
+
+
+def test_a_thread_may_go_on_emitting(lane: str) -> None:
+    io = Server()
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    sockets: list[Socket] = []
+    io.on("connection", sockets.append)
+
+    def emit() -> None:
+        try:
+            while not stop.wait(0.001):
+                io.emit("x", 1)
+                for socket in sockets:
+                    socket.emit("y")
+                    socket.join("room")
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=emit)
+    with serving(io, lane) as running:
+        client = Client(running.port)
+        client.join()
+        thread.start()
+        assert client.event() == ["x", 1]
+    client.close()
+    stop.wait(0.05)
+    assert thread.is_alive(), failures
+    stop.set()
+    thread.join(5)
+    assert failures == []
 
 
 # Again.
