@@ -20,6 +20,7 @@ __all__ = ["Connection", "Host", "Link"]
 _log = logging.getLogger("socketeer.multiplex")
 
 _load = socket_json.load
+_MOST_HEAD = len(b"42") + socket_json.MOST_DIGITS + len(b'["')
 
 
 class Link(Protocol):
@@ -100,13 +101,15 @@ class Connection:
         """Take a text message. Raises PacketError for what breaks the protocol."""
         if self._partial is not None:
             raise PacketError("text where an attachment is due")
-        if data.startswith(b'42["') and (root := self._root) is not None:
-            # Most packets by far: an event of the main namespace that asks for no acknowledgement.
-            args = _load(data[2:])
-            if args[0] in RESERVED_EVENTS:
-                raise PacketError(f"{args[0]!r} is a reserved event name")
-            root.receive_event(args, None)
-            return
+        if (root := self._root) is not None and data.startswith(b"42"):
+            # Most packets by far: an event of the main namespace, with or without the id of an acknowledgement.
+            start = data.find(b'["', 2, _MOST_HEAD)
+            if start == 2 or (start > 2 and data[2:start].isdigit()):
+                args = _load(data[start:])
+                if args[0] in RESERVED_EVENTS:
+                    raise PacketError(f"{args[0]!r} is a reserved event name")
+                root.receive_event(args, None if start == 2 else int(data[2:start]))
+                return
         packet = socket_json.decode(data, self.session.options.max_attachments)
         if packet.attachments:
             self._begin_attachments(packet, len(data))

@@ -16,10 +16,10 @@ import orjson
 from socketeer.exceptions import PacketError
 from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
 
-__all__ = ["check_event_name", "decode", "dump", "encode", "load", "restore", "split_query"]
+__all__ = ["MOST_DIGITS", "check_event_name", "decode", "dump", "encode", "load", "restore", "split_query"]
 
 _SLASH, _DASH, _ZERO, _NINE = b"/-09"
-_MOST_DIGITS = 15
+MOST_DIGITS = 15
 """The most digits of an ack id or of an attachment count: below 2**53, so exact in every peer."""
 
 _BINARY_OFFSET = 3
@@ -139,7 +139,7 @@ def _read_number(data: bytes, index: int, end: int) -> tuple[int, int]:
     start = index
     while index < end and _ZERO <= data[index] <= _NINE:
         index += 1
-        if index - start > _MOST_DIGITS:
+        if index - start > MOST_DIGITS:
             raise PacketError("a number has too many digits")
     return (int(data[start:index]) if index > start else 0), index
 
