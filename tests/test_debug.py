@@ -131,9 +131,9 @@ def test_nothing_is_written_where_nothing_is_switched_on() -> None:
 def test_levels_that_the_application_has_set_stay_where_nothing_is_switched_on() -> None:
     logging.getLogger("socketeer.engine").setLevel(logging.ERROR)
     logging.getLogger("socketeer.server").setLevel(logging.DEBUG)
-    enable("socketeer.multiplex")
+    enable("socketeer.engine.polling")
     assert logging.getLogger("socketeer.engine").level == logging.ERROR
-    assert on() == ["socketeer.multiplex", "socketeer.server"]
+    assert on() == ["socketeer.engine.polling", "socketeer.server"]
 
 
 def test_the_module_offers_what_it_says() -> None:

@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "ack_timeout": 10.0,
     "attachment_timeout": 60.0,
     "max_http_buffer_size": 1_000_000,
+    "max_header_bytes": 16_384,
     "max_attachments": 10,
     "max_packet_bytes": 10_000_000,
     "max_fragments": 1024,
@@ -227,7 +228,7 @@ def test_a_name_that_is_like_none(name: str) -> None:
 
 def test_an_unknown_name_counts_more_than_a_wrong_value() -> None:
     with pytest.raises(TypeError, match="has no option 'pings'"):
-        Server(ping_interval="x", pings=1)
+        Server(ping_interval="x", pings=1)  # type: ignore[arg-type, call-arg]
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

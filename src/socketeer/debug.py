@@ -21,9 +21,7 @@ SCOPES = (
     "socketeer.engine.session",
     "socketeer.engine.timers",
     "socketeer.engine.websocket",
-    "socketeer.multiplex",
     "socketeer.server",
-    "socketeer.transports.asgi",
     "socketeer.transports.picows",
 )
 

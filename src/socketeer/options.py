@@ -10,19 +10,44 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
-__all__ = ["TRANSPORTS", "ServerOptions"]
+__all__ = ["TRANSPORTS", "Options", "ServerOptions"]
 
 TRANSPORTS = ("polling", "websocket")
+
+
+class Options(TypedDict, total=False):
+    """Name the options for type checkers; :class:`ServerOptions` says what they mean."""
+
+    path: str
+    transports: Sequence[str]
+    allow_upgrades: bool
+    allow_eio3: bool
+    ping_interval: float
+    ping_timeout: float
+    upgrade_timeout: float
+    connect_timeout: float
+    close_timeout: float
+    ack_timeout: float
+    attachment_timeout: float
+    max_http_buffer_size: int
+    max_header_bytes: int
+    max_attachments: int
+    max_packet_bytes: int
+    max_fragments: int
+    max_buffered_bytes: int
+    max_waiting_events: int
+    cors: Any
+    serve_client: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     """Hold every option of a :class:`socketeer.Server`.
 
-    :meth:`from_keywords` raises ``TypeError`` for an unknown name or a value of the wrong type and ``ValueError`` for a
-    value out of range; the message names the option.
+    Raises ``TypeError`` for an unknown name or a value of the wrong type and ``ValueError`` for a value out of range;
+    the message names the option.
     """
 
     path: str = "/socket.io"
@@ -49,6 +74,8 @@ class ServerOptions:
     """How long the attachments of a binary packet may take to arrive."""
     max_http_buffer_size: int = 1_000_000
     """The largest body of a request and the largest WebSocket message."""
+    max_header_bytes: int = 16_384
+    """The largest head of a request: its URL and its headers, which stay in memory as ``socket.handshake``."""
     max_attachments: int = 10
     """The most attachments of one packet, in either direction."""
     max_packet_bytes: int = 10_000_000
@@ -58,22 +85,25 @@ class ServerOptions:
     max_buffered_bytes: int = 16_000_000
     """The most unsent bytes of a session; one that reads too slowly to stay below is closed."""
     max_waiting_events: int = 1000
-    """The most events that wait while the ``connection`` handlers of their socket are still attaching listeners."""
+    """The most events that wait for a listener while the ``connection`` handlers of their socket have not returned."""
     cors: Any = None
     """Which other origins may connect: one, ``"*"``, a pattern, a callable, a list of these or a ``Cors`` record."""
     serve_client: bool = True
     """Serve the browser client below ``path``."""
 
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
-        """Check ``keywords`` and build the record."""
+        """Build the record from options of any name."""
         for name in keywords:
             if name not in _CHECKS:
                 near = difflib.get_close_matches(name, _CHECKS, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"Server() has no option {name!r}{hint}")
-        checked = {name: _CHECKS[name](name, value) for name, value in keywords.items()}
-        return cls(**checked)
+        return cls(**keywords)
 
 
 def _is_true_or_false(name: str, value: Any) -> bool:

@@ -84,15 +84,25 @@ def test_a_refused_client_may_try_again(namespace: str) -> None:
     assert set(harness.connection.links) == {namespace}
 
 
-@pytest.mark.parametrize("slow", [False, True])
-def test_a_second_connect_ends_the_connection(slow: bool) -> None:
+def test_a_second_connect_ends_the_connection() -> None:
     harness = ConnectionHarness(REVISION_5)
-    if slow:
-        harness.host.slow = {"/admin"}
     harness.send("40/admin,", "40/admin,")
     assert len(harness.host.asked) == 1
     harness.assert_broken("second CONNECT")
     assert harness.links["/admin"].reasons == ["parse error"]
+
+
+def test_a_client_that_tries_again_while_it_is_joining_begins_anew() -> None:
+    harness = ConnectionHarness(REVISION_5)
+    harness.host.slow = {"/admin"}
+    harness.send("40/admin,")
+    first = harness.links["/admin"]
+    harness.send('40/admin,{"token":2}')
+    assert len(harness.host.asked) == 2
+    assert first.reasons == ["client namespace disconnect"]
+    assert harness.connection.is_joining("/admin")
+    assert harness.links["/admin"] is not first
+    assert harness.links["/admin"].reasons == []
 
 
 def test_a_client_that_is_still_joining_may_not_send() -> None:

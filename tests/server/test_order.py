@@ -12,6 +12,7 @@ import pytest
 
 from socketeer import Server, Socket
 from tests.server.conftest import Served
+from tests.support.raw import ACK
 from tests.wire.peers import TEXT, eventually, frame
 
 Serve = Callable[[Server], Served]
@@ -295,33 +296,36 @@ def test_an_event_of_the_client_named_connection_is_only_an_event(serve: Serve) 
 
 
 @pytest.mark.parametrize("excess", [0, 1])
-def test_so_many_events_may_wait_and_no_more(serve: Serve, excess: int) -> None:
+def test_so_many_events_may_wait_and_no_more(serve: Serve, excess: int, caplog: pytest.LogCaptureFixture) -> None:
     io = Server(max_waiting_events=10)
     seen: list[int] = []
     gates: list[asyncio.Event] = []
-    reasons: queue.Queue[tuple[Any, ...]] = queue.Queue()
 
     @io.on("connection")
     async def connected(socket: Socket) -> None:
-        socket.on("disconnect", lambda *args: reasons.put(args))
         gates.append(asyncio.Event())
         await gates[0].wait()
         socket.on("x", seen.append)
 
+    @io.event
+    def ask(socket: Socket) -> str:
+        return "here"
+
     served = serve(io)
     client = served.connect()
-    client.websocket.raw(at_once("0", *[f'2["x",{n}]' for n in range(10 + excess)]))
-    if excess:
-        reason, description = reasons.get(timeout=5)
-        assert reason == "parse error"
-        assert "max_waiting_events" in description
-        client.closed()
-    else:
-        client.packet()
-        assert client.silent()
-        served.call(lambda: gates[0].set())
-        eventually(lambda: seen == list(range(10)))
+    client.websocket.raw(at_once("0"))
+    client.packet()
+    eventually(lambda: len(gates) == 1)
+    client.websocket.raw(at_once(*[f'2["x",{n}]' for n in range(10 + excess)], '21["ask"]'))
+    assert client.packet()[:3] == (ACK, "/", 1)
     served.call(lambda: gates[0].set())
+    eventually(lambda: not io.sockets.sockets[next(iter(io.sockets.sockets))]._attaching)
+    if excess:
+        assert seen == []
+        assert "more than max_waiting_events" in caplog.text
+        caplog.clear()
+    else:
+        eventually(lambda: seen == list(range(10)))
 
 
 def test_events_before_the_end_are_handled_before_it(serve: Serve) -> None:

@@ -134,7 +134,7 @@ def test_the_exit_status_tells_of_a_port_that_is_taken(way: str) -> None:
     finally:
         program.end(signal.SIGTERM)
     assert second.returncode != 0
-    assert "address already in use" in second.stderr
+    assert "OSError: [Errno 98] Address already in use" in second.stderr
 
 
 # DEBUG.

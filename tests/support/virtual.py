@@ -95,6 +95,10 @@ class RecordingWire:
         """Give the backlog."""
         return self.backlog
 
+    def is_writable(self) -> bool:
+        """Tell whether there is no backlog."""
+        return not self.backlog
+
     def close(self) -> None:
         """Keep that a close frame was sent."""
         self.ending.append("close")

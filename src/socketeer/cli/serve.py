@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from socketeer.transports.uvicorn import make_server
+from socketeer.transports.uvicorn import make_server, open_listener
 
 __all__ = ["BusyPort", "listen_on", "serve", "url_of"]
 
@@ -22,8 +22,7 @@ def listen_on(host: str, port: int) -> socket.socket:
     Connections wait in its backlog from here on, so its URL may be shown before the server runs.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return open_listener(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise BusyPort(f"port {port} of {host} is in use") from error

@@ -20,14 +20,11 @@ from socketeer.engine.session import Session, State, TracedSession, trace_enable
 from socketeer.engine.timers import TimerWheel
 from socketeer.engine.websocket import Limits, Probe, TextWebSocket, WebSocket, Wire
 from socketeer.options import ServerOptions
-from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
+from socketeer.protocol.revisions import REVISION_4, REVISIONS, Revision
 
 __all__ = ["Admission", "Application", "Engine"]
 
 _log = logging.getLogger("socketeer.engine")
-
-_REVISIONS: dict[str, Revision] = {"4": REVISION_5, "3": REVISION_4, "2": REVISION_4}
-"""By the value of the ``EIO`` parameter. Revision 2 never had a client of its own wire format: it is read as 3."""
 
 
 class Application(Protocol):
@@ -123,7 +120,7 @@ class Engine:
             return error_response(ErrorCode.BAD_HANDSHAKE_METHOD)
         if request.upgrade != (request.query["transport"] == "websocket") or self.closing:
             return error_response(ErrorCode.BAD_REQUEST)
-        revision = _REVISIONS.get(request.query.get("EIO", ""))
+        revision = REVISIONS.get(request.query.get("EIO", ""))
         if revision is None or (revision is REVISION_4 and not self.options.allow_eio3):
             return error_response(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
         return Admission(None, revision)

@@ -34,7 +34,17 @@ class Polling:
     ``binary`` tells whether the client takes binary bodies (Engine.IO 3 without ``b64``).
     """
 
-    __slots__ = ("_binary", "_buffer", "_buffered", "_last", "_posting", "_session", "_wake", "_woken")
+    __slots__ = (
+        "_binary",
+        "_buffer",
+        "_buffered",
+        "_last",
+        "_posting",
+        "_session",
+        "_wake",
+        "_woken",
+        "post_cancelled",
+    )
 
     name = "polling"
 
@@ -45,7 +55,8 @@ class Polling:
         self._buffered = 0
         self._wake: Callable[[], None] | None = None
         self._woken = False
-        self._posting = False
+        self._posting: Callable[[], object] | None = None  # stops the reading of a body
+        self.post_cancelled = False
         self._last = _CLOSE  # what a waiting GET gets when the session ends
 
     # -- to the client
@@ -89,9 +100,13 @@ class Polling:
         self._session.end_within(self._session.options.close_timeout)
 
     def abandon(self) -> None:
-        """Release a waiting GET: the session is over."""
+        """Release a waiting GET and a POST that is being read: the session is over."""
         self._buffer.clear()
         self.release()
+        if self._posting is not None:
+            cancel, self._posting = self._posting, None
+            self.post_cancelled = True
+            cancel()
 
     # -- from the client
 
@@ -136,26 +151,26 @@ class Polling:
             self._wake = None
             self._end("poll connection closed prematurely")
 
-    def begin_post(self, content_type: str) -> Response | None:
-        """Begin a POST, before its body is read.
+    def begin_post(self, content_type: str, cancel: Callable[[], object] = int) -> Response | None:
+        """Begin a POST, before its body is read; ``cancel`` stops the reading when the session ends.
 
         Gives the answer where the request is refused. A second POST while one is being read ends the session.
         """
         session = self._session
         if session.state is State.CLOSED or session.transport is not self:
             return error_response(ErrorCode.BAD_REQUEST)
-        if self._posting:
+        if self._posting is not None:
             session.end("transport error", "overlap from client: two POST requests at a time")
             return error_response(ErrorCode.BAD_REQUEST)
         if _is_binary(content_type) and session.revision.server_pings:
             session.end("transport error", "binary body, which this revision has not")
             return error_response(ErrorCode.BAD_REQUEST)
-        self._posting = True
+        self._posting = cancel
         return None
 
     def end_post(self, body: bytes, content_type: str) -> Response:
         """Take the body of the POST that :meth:`begin_post` let in."""
-        self._posting = False
+        self._posting = None
         session = self._session
         if session.state is State.CLOSED:
             return error_response(ErrorCode.BAD_REQUEST)
@@ -177,7 +192,7 @@ class Polling:
 
     def abort_post(self, reason: str) -> None:
         """Take note that the body of a POST did not arrive, or was too large: the session ends."""
-        self._posting = False
+        self._posting = None
         self._end(reason)
 
     def _end(self, reason: str) -> None:

@@ -67,6 +67,9 @@ class Wire(Protocol):
     def unsent(self) -> int:
         """Count the bytes that the operating system has not taken yet."""
 
+    def is_writable(self) -> bool:
+        """Tell whether a frame would leave at once."""
+
     def close(self) -> None:
         """Send a close frame behind what is unsent; the connection ends when the peer has answered."""
 
@@ -90,8 +93,8 @@ class WebSocket:
 
     @property
     def writable(self) -> bool:
-        """Tell whether the operating system took everything so far."""
-        return not self._wire.unsent()
+        """Tell whether a frame would leave at once."""
+        return self._wire.is_writable()
 
     def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
         """Write a text frame and the binary frames that belong to it, one right after the other."""

@@ -6,7 +6,6 @@ joining a :class:`Link`. A packet that breaks the protocol raises ``PacketError`
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Protocol
 
 from socketeer.engine.session import Session, State
@@ -16,8 +15,6 @@ from socketeer.protocol import socket_json
 from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
 
 __all__ = ["Connection", "Host", "Link"]
-
-_log = logging.getLogger("socketeer.multiplex")
 
 _load = socket_json.load
 _MOST_HEAD = len(b"42") + socket_json.MOST_DIGITS + len(b'["')
@@ -191,9 +188,11 @@ class Connection:
         if self.session.revision.query_in_namespace:
             packet.namespace, query = socket_json.split_query(packet.namespace)
         namespace = packet.namespace
-        if namespace in self.links or namespace in self._joining:
+        if namespace in self.links:
             if self.session.revision.strict_namespaces:
                 raise PacketError(f"second CONNECT for the namespace {namespace!r:.100}")
+        elif namespace in self._joining:
+            self._connect_again(namespace, packet.data)
         elif self.session.revision.implicit_root and "/" in self._joining:
             # Clients of this revision expect the main namespace to be joined before any other.
             if len(self._waiting) >= self.session.options.max_waiting_events:
@@ -202,6 +201,13 @@ class Connection:
             self._waiting.append(packet)
         else:
             self._begin(namespace, packet.data, query)
+
+    def _connect_again(self, namespace: str, auth: Any) -> None:
+        """Let the latest credentials count: a client of revision 5 that gave up and tries again says so by CONNECT."""
+        link = self._joining[namespace]
+        if link is not None and self.session.revision.strict_namespaces:
+            link.left("client namespace disconnect")
+            self._begin(namespace, auth, "")
 
     def _begin(self, namespace: str, auth: Any, query: str) -> None:
         self._joining[namespace] = None

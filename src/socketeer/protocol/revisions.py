@@ -100,5 +100,5 @@ REVISION_5 = Revision(
     refused=_refused_5,
     socket_id=_socket_id_5,
 )
-REVISIONS: dict[str, Revision] = {"3": REVISION_4, "4": REVISION_5}
-"""The revisions by the value of the ``EIO`` parameter."""
+REVISIONS: dict[str, Revision] = {"2": REVISION_4, "3": REVISION_4, "4": REVISION_5}
+"""The revisions by the value of the ``EIO`` parameter; 2 never had a wire format of its own and is read as 3."""

@@ -43,9 +43,10 @@ def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
     try:
         text = _dumps(value, _placeholders_into(attachments), orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
-        if "surrogates" not in str(error):
+        if "surrogates" not in str(error) and "Recursion" not in str(error):
             raise TypeError(f"not serializable as JSON: {error.__cause__ or error}") from None
-        # A lone surrogate has no UTF-8 form, but JSON can escape it, as JavaScript does.
+        # A lone surrogate has no UTF-8 form, but JSON can escape it, as JavaScript does; and what was received, however
+        # deep, can be sent again.
         attachments = []
         replace = _placeholders_into(attachments)
         try:

@@ -49,7 +49,12 @@ def room_names(rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
     """Put rooms given one by one, or as lists, into one tuple without repetitions."""
     names: list[str] = []
     for room in rooms:
-        names.extend([room] if isinstance(room, str) else room)
+        if isinstance(room, str):
+            names.append(room)
+        elif isinstance(room, Iterable):
+            names.extend(room)
+        else:
+            raise TypeError(f"a room is a str, not {room!r}")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"a room is a str, not {name!r}")

@@ -6,12 +6,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple
 
 from socketeer.engine.http import Request
+from socketeer.multiplex.connection import Connection
 
-__all__ = ["Handshake"]
+__all__ = ["Handshake", "Joining"]
+
+
+class Joining(NamedTuple):
+    """Hold a client's wish to join a namespace, with what it said for that."""
+
+    connection: Connection
+    namespace: str
+    auth: Any
+    query: dict[str, str]
 
 
 @dataclass(slots=True, frozen=True)
@@ -29,7 +38,7 @@ class Handshake:
     secure: bool
     """Whether the connection is encrypted."""
     xdomain: bool
-    """Whether the request came from another origin."""
+    """Whether the request named its origin, as browsers do across origins and on every WebSocket."""
     issued: int
     """When the socket was made, in milliseconds since 1970."""
     url: str
@@ -41,13 +50,13 @@ class Handshake:
         return formatdate(self.issued / 1000, usegmt=True)
 
     @classmethod
-    def of(cls, request: Request, auth: Any, query: str) -> Handshake:
+    def of(cls, joining: Joining) -> Handshake:
         """Build it from the first request and what came with the namespace."""
-        extra = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+        request: Request = joining.connection.request
         return cls(
             headers=request.headers,
-            query={**request.query, **extra} if extra else request.query,
-            auth=extra if auth is None else auth,
+            query={**request.query, **joining.query} if joining.query else request.query,
+            auth=joining.auth,
             address=request.address,
             secure=request.secure,
             xdomain="origin" in request.headers,

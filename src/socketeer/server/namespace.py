@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from socketeer.adapters.base import Adapter, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.exceptions import ConnectionRefused, UsageError
-from socketeer.multiplex.connection import Connection
 from socketeer.multiplex.encoded import Body, encode_body, event_prefix
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
-from socketeer.server.handshake import Handshake
+from socketeer.server.handshake import Handshake, Joining
 from socketeer.server.socket import Socket
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ Matcher = str | re.Pattern[str] | Callable[..., Any]
 _log = logging.getLogger("socketeer.server")
 
 _CONNECTION = frozenset({"connection", "connect"})
-_OF_A_SOCKET = frozenset({"disconnect", "disconnecting"})
+_OWN_EVENTS = _CONNECTION | {"error"}
 
 
 class Listening:
@@ -71,7 +70,7 @@ class Listening:
         return listener.listen(event, handler, once=True)
 
     def off(self, event: str | None = None, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one handler, every handler of an event, or all, as registered by :meth:`on`."""
+        """Remove one handler, every handler of an event, or all, as registered by :meth:`on` and :meth:`event`."""
         self._listener().stop_listening(event, handler)
 
     def listeners(self, event: str) -> list[Callable[..., Any]]:
@@ -89,6 +88,8 @@ class Listening:
         """
         listener = self._listener()
         if callable(name):
+            if not hasattr(name, "__name__"):
+                raise TypeError(f"{name!r} has no name of its own: give the event's, @io.event('...')")
             return listener.add_event(name.__name__, name)
         return lambda function: listener.add_event(name, function)
 
@@ -130,7 +131,7 @@ class Namespace(Broadcasting, Listening):
 
     def listen(self, event: str, function: F, *, once: bool = False) -> F:
         """Register a handler of the namespace itself."""
-        if event in _OF_A_SOCKET:
+        if event not in _OWN_EVENTS:
             raise UsageError(
                 f"{event!r} is an event of a socket: use socket.on({event!r}, ...) or @io.event({event!r})"
             )
@@ -138,8 +139,9 @@ class Namespace(Broadcasting, Listening):
         return function
 
     def stop_listening(self, event: str | None, function: Callable[..., Any] | None) -> None:
-        """Remove handlers of the namespace itself."""
+        """Remove handlers, of the namespace itself and those for every socket."""
         self.own_handlers.remove("connection" if event in _CONNECTION else event, function)
+        self.handlers.remove(event, function)
 
     def add_event(self, event: str | int, function: F) -> F:
         """Register a handler for every socket."""
@@ -165,13 +167,14 @@ class Namespace(Broadcasting, Listening):
 
     # -- clients
 
-    def connect(self, connection: Connection, auth: Any, query: str) -> None:
+    def connect(self, joining: Joining) -> None:
         """Begin to let a client in, unless it has gone meanwhile."""
+        connection = joining.connection
         if not connection.is_joining(self.name):
             return
         revision = connection.session.revision
         id = revision.socket_id(connection.session.id, self.name, self.server.generate_id)
-        socket = Socket(self, connection, id, Handshake.of(connection.request, auth, query))
+        socket = Socket(self, connection, id, Handshake.of(joining))
         connection.set_joining(self.name, socket)
         if self.middlewares:
             self._go_through(socket, iter(tuple(self.middlewares)))
@@ -182,6 +185,8 @@ class Namespace(Broadcasting, Listening):
         """Go through the middleware without a task for as long as none has to be awaited."""
         try:
             for middleware in middlewares:
+                if not socket.joining:
+                    return
                 outcome = middleware(socket)
                 if inspect.isawaitable(outcome):
                     self.driver.spawn(self._await(socket, outcome, middlewares))
@@ -266,7 +271,7 @@ class Namespace(Broadcasting, Listening):
         except Exception as error:
             self.report(error, None, None)
 
-    def report(self, error: Exception, socket: Socket | None, event: Any) -> None:
+    def report(self, error: BaseException, socket: Socket | None, event: Any) -> None:
         """Log what went wrong in a handler, or an event that fits none, and give it to the ``error`` handlers."""
         if isinstance(error, BadArguments):
             _log.warning("%s", error)

@@ -9,18 +9,19 @@ import logging
 import re
 import secrets
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Unpack
+from urllib.parse import parse_qsl
 
 from socketeer import debug
 from socketeer.engine.handshake import Engine
 from socketeer.engine.http import Request, Response
 from socketeer.engine.session import Session
-from socketeer.exceptions import UsageError
 from socketeer.multiplex.connection import Connection
-from socketeer.options import ServerOptions
+from socketeer.options import Options, ServerOptions
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.client_files import ClientFiles
+from socketeer.server.handshake import Joining
 from socketeer.server.namespace import Listening, Namespace, ParentNamespace
 from socketeer.transports.asgi import EngineFrontend, Receive, Scope, Send, respond
 from socketeer.transports.driver import Driver
@@ -46,9 +47,9 @@ class Server(Broadcasting, Listening):
     ``ValueError`` that names it.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[Options]) -> None:
         debug.enable()
-        self.options = ServerOptions.from_keywords(options)
+        self.options = ServerOptions.from_keywords(dict(options))
         self.driver = Driver()
         self.generate_id: Callable[[], str] = _generate_id
         self.engine = Engine(self.options, self.driver.wheel, self, _generate_id)
@@ -110,64 +111,53 @@ class Server(Broadcasting, Listening):
 
     def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> None:
         """Let a client join a namespace, which may have to be made first."""
+        extra = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+        joining = Joining(connection, namespace, dict(extra) if auth is None else auth, extra)
         known = self._namespaces.get(namespace)
         if known is not None:
-            known.connect(connection, auth if auth is not None else self._no_auth(connection), query)
+            known.connect(joining)
         else:
-            self._connect_dynamic(connection, namespace, auth, query, iter(tuple(self._parents)))
+            self._connect_dynamic(joining, iter(tuple(self._parents)))
 
-    @staticmethod
-    def _no_auth(connection: Connection) -> Any:
-        # Where credentials come as a query, it stands for them; elsewhere a client without any sends nothing.
-        return None if connection.session.revision.query_in_namespace else {}
-
-    def _connect_dynamic(self, connection: Connection, namespace: str, auth: Any, query: str, parents: Any) -> None:
+    def _connect_dynamic(self, joining: Joining, parents: Iterator[ParentNamespace]) -> None:
         """Ask one parent after the other, without a task for as long as none has to be awaited."""
-        try:
-            for parent in parents:
-                answer = parent.matches(namespace, auth)
-                if inspect.isawaitable(answer):
-                    self.driver.spawn(self._await_parent(connection, namespace, auth, query, parent, answer, parents))
-                    return
-                if answer:
-                    self._connect_child(connection, namespace, auth, query, parent)
-                    return
-        except Exception as error:
-            self.sockets.report(error, None, "connection")
-        connection.refuse(namespace, "Invalid namespace")
+        for parent in parents:
+            try:
+                answer = parent.matches(joining.namespace, joining.auth)
+            except Exception as error:
+                self.sockets.report(error, None, "connection")
+                break
+            if inspect.isawaitable(answer):
+                self.driver.spawn(self._await_parent(joining, parent, answer, parents))
+                return
+            if answer:
+                self._connect_child(joining, parent)
+                return
+        joining.connection.refuse(joining.namespace, "Invalid namespace")
 
     async def _await_parent(
-        self,
-        connection: Connection,
-        namespace: str,
-        auth: Any,
-        query: str,
-        parent: ParentNamespace,
-        answer: Any,
-        rest: Any,
+        self, joining: Joining, parent: ParentNamespace, answer: Any, rest: Iterator[ParentNamespace]
     ) -> None:
         try:
             matched = await answer
         except Exception as error:
             self.sockets.report(error, None, "connection")
             matched, rest = False, iter(())
-        if not connection.is_joining(namespace):
+        if not joining.connection.is_joining(joining.namespace):
             return
         if matched:
-            self._connect_child(connection, namespace, auth, query, parent)
+            self._connect_child(joining, parent)
         else:
-            self._connect_dynamic(connection, namespace, auth, query, rest)
+            self._connect_dynamic(joining, rest)
 
-    def _connect_child(
-        self, connection: Connection, namespace: str, auth: Any, query: str, parent: ParentNamespace
-    ) -> None:
-        child = self._namespaces.get(namespace)
+    def _connect_child(self, joining: Joining, parent: ParentNamespace) -> None:
+        child = self._namespaces.get(joining.namespace)
         if child is None:
-            child = Namespace(self, namespace)
-            self._namespaces[namespace] = child
+            child = Namespace(self, joining.namespace)
+            self._namespaces[joining.namespace] = child
             parent.adopt(child)
-            _log.debug("made the namespace %s", namespace)
-        child.connect(connection, auth if auth is not None else self._no_auth(connection), query)
+            _log.debug("made the namespace %s", child.name)
+        child.connect(joining)
 
     # -- towards the web
 
@@ -278,26 +268,33 @@ class Server(Broadcasting, Listening):
     # -- running
 
     def listen(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
-        """Serve until the process is told to stop (SIGINT, SIGTERM); ``settings`` are those of ``uvicorn.Config``."""
+        """Serve until the process is told to stop (SIGINT, SIGTERM); ``settings`` are those of ``uvicorn.Config``.
+
+        Raises ``ValueError`` for what is no port, and ``OSError`` where it cannot be listened on.
+        """
+        server, sockets = self._make_web_server(port, host, settings)
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in good order, and hands the signal on
-            self._make_web_server(port, host, settings).run()
+            server.run(sockets)
 
     async def serve(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
         """Serve until :meth:`close` is called or the task is cancelled; as :meth:`listen`, but to be awaited."""
-        server = self._make_web_server(port, host, settings)
+        server, sockets = self._make_web_server(port, host, settings)
         try:
-            await server.serve()
+            await server.serve(sockets)
         except asyncio.CancelledError:
             if server.started:  # uvicorn would leave its sockets and connections open
-                await server.shutdown()
+                await server.shutdown(sockets)
             raise
 
-    def _make_web_server(self, port: int, host: str, settings: dict[str, Any]) -> Any:
-        from socketeer.transports.uvicorn import make_server  # an application of another web server needs none of it
+    def _make_web_server(self, port: int, host: str, settings: dict[str, Any]) -> tuple[Any, Any]:
+        # An application of another web server needs none of it.
+        from socketeer.transports.uvicorn import make_server, open_listener
 
         app = settings.pop("app", self)
+        elsewhere = settings.keys() & {"uds", "fd"}
+        sockets = None if elsewhere else [open_listener(host, port)]
         self._web_server = make_server(app, host, port, self.close, **settings)
-        return self._web_server
+        return self._web_server, sockets
 
     def _meet_web_server(self) -> None:
         if "uvicorn" in sys.modules:  # else it is another one, of which nothing is known
@@ -334,7 +331,7 @@ class Server(Broadcasting, Listening):
 
 def _is_asgi(app: Any) -> bool:
     if isinstance(app, type):
-        raise UsageError(f"attach() takes an application, not the class {app.__name__}")
+        raise TypeError(f"attach() takes an application, not the class {app.__name__}")
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
 
 

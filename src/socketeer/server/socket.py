@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence, Set
+from collections.abc import Callable, Coroutine, Sequence, Set
 from enum import Enum
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from socketeer.adapters.base import Selection
-from socketeer.exceptions import PacketError
 from socketeer.multiplex.connection import Connection
 from socketeer.multiplex.encoded import Body, Encoded
 from socketeer.server.acks import Ack
@@ -111,12 +111,12 @@ class Socket:
     @property
     def connected(self) -> bool:
         """Tell whether the client is in the namespace."""
-        return self._state is State.CONNECTED
+        return self._state is State.CONNECTED and self._open
 
     @property
     def disconnected(self) -> bool:
         """Tell whether the client is not, or no longer, in the namespace."""
-        return self._state is not State.CONNECTED
+        return not self.connected
 
     @property
     def joining(self) -> bool:
@@ -276,9 +276,9 @@ class Socket:
 
     # -- rooms and leaving
 
-    def join(self, rooms: str | Iterable[str]) -> None:
-        """Join a room, or several; does nothing once the client is gone."""
-        self.nsp.driver.call(self._join, room_names((rooms,)))
+    def join(self, *rooms: Rooms) -> None:
+        """Join rooms; does nothing once the client is gone."""
+        self.nsp.driver.call(self._join, room_names(rooms))
 
     def _join(self, rooms: tuple[str, ...]) -> None:
         if self._state in (State.JOINING, State.CONNECTED):
@@ -295,11 +295,13 @@ class Socket:
     def _disconnect(self, close: bool) -> None:
         connection = self._connection
         if close:
+            self._open = False
             for name, link in list(connection.links.items()):
                 connection.leave(name)
                 link.left("server namespace disconnect")
             connection.close("forced server close")
-        elif self._state is State.CONNECTED:
+        elif self.connected:
+            self._open = False
             connection.leave(self.nsp.name)
             self.left("server namespace disconnect")
         elif self._state is State.JOINING:
@@ -412,9 +414,11 @@ class Socket:
 
     def _wait(self, args: list[Any], id: int | None) -> None:
         assert self._waiting is not None
-        if len(self._waiting) >= self.nsp.server.options.max_waiting_events:
-            raise PacketError("more events than max_waiting_events before the connection handlers had returned")
-        self._waiting.append((args, id))
+        if self._waiting_all or len(self._waiting) < self.nsp.server.options.max_waiting_events:
+            self._waiting.append((args, id))
+        else:
+            _log.warning("%s: more than max_waiting_events events that nobody listens to; they are dropped", self.id)
+            self._waiting = None
 
     def _admit_waiting(self) -> None:
         """Dispatch what can be dispatched; events without a handler wait on while a connection handler runs."""
@@ -453,9 +457,9 @@ class Socket:
             self._offer(handler, args[1:], event, ack)
 
     def _offer(self, handler: Handler, args: list[Any], event: Any, ack: Ack | None) -> None:
-        if handler.once and not self._discard_once(event, handler):
-            return
         if handler.fits(len(args)):
+            if handler.once and not self._discard_once(event, handler):
+                return
             self._start(handler, [self, *args] if handler.bound else args, event, ack)
         else:
             self.nsp.report(handler.explain(event, len(args)), self, event)
@@ -499,7 +503,7 @@ class Socket:
                 return
             if ack is not None:
                 ack.returned(value)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # of a future that the handler asked for its result
             self.nsp.report(error, self, event)
         if then is not None:
             then()
@@ -520,6 +524,11 @@ class Socket:
                 ack.returned(value)
         except Exception as error:
             self.nsp.report(error, self, event)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self.nsp.report(error, self, event)  # of a future that the handler awaited
         finally:
             if then is not None:
                 then()

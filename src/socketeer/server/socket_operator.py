@@ -51,6 +51,15 @@ class SocketOperator:
 
     in_ = to
 
+    def except_(self, *rooms: Rooms) -> BroadcastOperator:
+        """Select the other sockets that are in none of ``rooms``, with the same flags."""
+        return self.broadcast.except_(*rooms)
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Select every other socket of this process, with the same flags."""
+        return self.broadcast.local
+
     def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
         """Send an event; see :meth:`Socket.emit`.
 

@@ -7,7 +7,6 @@ A WebSocket goes the fast lane where the web server offers the extension of
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -29,8 +28,9 @@ Send = Callable[[Message], Awaitable[None]]
 TAKE_OVER = "socketeer.take_over"
 """The name of the scope extension by which a server hands a WebSocket over."""
 
-_log = logging.getLogger("socketeer.transports.asgi")
 _MOST_PARAMETERS = 100
+_HEADER_PUNCTUATION = 4
+_LITTLE = 65536
 _UNWATCHED = 0.5
 """How long a poll waits before a task watches for the client giving it up: most are answered sooner, and cheaper so."""
 _WITHOUT_LENGTH = (204, 304)
@@ -64,6 +64,14 @@ def _parse_query(raw: str) -> dict[str, str]:
     return query
 
 
+def _head_size(scope: Scope) -> int:
+    """Count what a request keeps in memory for the life of its session: its headers as they were sent, and its URL."""
+    size = len(scope["query_string"]) + len(scope["path"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + _HEADER_PUNCTUATION
+    return size
+
+
 async def respond(send: Send, response: Response, extra: Headers = (), *, head: bool = False) -> None:
     """Send a whole HTTP response; without its body in answer to HEAD."""
     headers = [*response.headers, *extra]
@@ -85,10 +93,9 @@ class EngineFrontend:
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a polling request, or the preflight of one."""
         engine = self._engine
-        try:
-            request = request_from(scope)
-        except ValueError:
-            await respond(send, error_response(ErrorCode.BAD_REQUEST))
+        request = self._read_head(scope)
+        if isinstance(request, Response):
+            await respond(send, request)
             return
         origin = request.headers.get("origin")
         cors = engine.origins.response_headers(origin)
@@ -102,6 +109,15 @@ class EngineFrontend:
         response = await self._polling(admission, request, receive)
         if response is not None:
             await respond(send, response, cors)
+
+    def _read_head(self, scope: Scope) -> Request | Response:
+        """Read all of a request but its body, or give the answer that refuses it."""
+        if _head_size(scope) > self._engine.options.max_header_bytes:
+            return error_response(ErrorCode.BAD_REQUEST, "Request head of more than max_header_bytes", status=431)
+        try:
+            return request_from(scope)
+        except ValueError:
+            return error_response(ErrorCode.BAD_REQUEST)
 
     async def _polling(self, admission: Admission, request: Request, receive: Receive) -> Response | None:
         if admission.session is None:
@@ -148,7 +164,9 @@ class EngineFrontend:
 
     async def _post(self, polling: Polling, request: Request, receive: Receive) -> Response | None:
         content_type = request.headers.get("content-type", "")
-        refusal = polling.begin_post(content_type)
+        task = asyncio.current_task()
+        assert task is not None
+        refusal = polling.begin_post(content_type, task.cancel)
         if refusal is not None:
             return refusal
         limit = self._engine.options.max_http_buffer_size
@@ -158,6 +176,9 @@ class EngineFrontend:
             try:
                 body = await _read_body(receive, limit)
             except (ConnectionError, asyncio.CancelledError) as error:
+                if polling.post_cancelled:
+                    task.uncancel()
+                    return _and_close(error_response(ErrorCode.BAD_REQUEST))
                 polling.abort_post("request closed before its body was complete")
                 if isinstance(error, asyncio.CancelledError):
                     raise
@@ -166,7 +187,7 @@ class EngineFrontend:
             body = None
         if body is None:
             polling.abort_post("body of more than max_http_buffer_size")
-            return Response(413, ((b"content-type", b"text/plain"), (b"connection", b"close")), b"Payload Too Large")
+            return _and_close(Response(413, ((b"content-type", b"text/plain"),), b"Payload Too Large"))
         return polling.end_post(body, content_type)
 
     # -- WebSocket
@@ -175,12 +196,10 @@ class EngineFrontend:
         """Serve a WebSocket: a new session, or the upgrade of one."""
         engine = self._engine
         self._driver.bind()
-        try:
-            request = request_from(scope)
-            admission = engine.check(request)
-        except ValueError:
-            admission = error_response(ErrorCode.BAD_REQUEST)
-        if isinstance(admission, Response):
+        request = self._read_head(scope)
+        admission = request if isinstance(request, Response) else engine.check(request)
+        if isinstance(request, Response) or isinstance(admission, Response):
+            assert isinstance(admission, Response)
             await _refuse_websocket(scope, receive, send, admission)
             return
         take_over = (scope.get("extensions") or {}).get(TAKE_OVER)
@@ -202,6 +221,11 @@ class EngineFrontend:
             self._engine.open_websocket(request, admission.revision, wire)
         else:
             self._engine.open_probe(admission.session, wire, text=request.wants_text)
+
+
+def _and_close(response: Response) -> Response:
+    """Let the connection end with this answer: the rest of the request is not read."""
+    return Response(response.status, (*response.headers, (b"connection", b"close")), response.body)
 
 
 async def _watch(receive: Receive, wake: Callable[[bool], None]) -> None:
@@ -241,7 +265,18 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response
 class PortableWire:
     """Be one WebSocket on an ASGI server."""
 
-    __slots__ = ("_closing", "_max_size", "_queue", "_reader", "_ready", "_send", "_unsent", "_writer", "sink")
+    __slots__ = (
+        "_closing",
+        "_max_size",
+        "_queue",
+        "_reader",
+        "_ready",
+        "_send",
+        "_sending",
+        "_unsent",
+        "_writer",
+        "sink",
+    )
 
     congested = True  # how much an ASGI server holds back is not known: always count
 
@@ -252,6 +287,7 @@ class PortableWire:
         self._queue: deque[tuple[Message, int]] = deque()
         self._ready = asyncio.Event()
         self._unsent = 0
+        self._sending = False
         self._closing = False
         self._reader: asyncio.Future[str | None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -267,6 +303,10 @@ class PortableWire:
     def unsent(self) -> int:
         """Count the bytes that the server has not taken yet."""
         return self._unsent
+
+    def is_writable(self) -> bool:
+        """Tell whether the server takes what it is given: it keeps nobody waiting, and little waits for it."""
+        return not self._sending and self._unsent < _LITTLE
 
     def close(self, code: int = 1000) -> None:
         """Queue a close frame."""
@@ -316,12 +356,14 @@ class PortableWire:
                 message, size = queue.popleft()
                 if message["type"] == "websocket.close" and self._reader is not None:
                     self._reader.cancel()  # granian does not send it while the application receives
+                self._sending = True  # seen by others only if the server lets us wait
                 try:
                     await self._send(message)
                 except OSError:  # how a server says that the client has gone
                     return
                 if message["type"] == "websocket.close":
                     return
+                self._sending = False
                 self._unsent -= size
 
     async def _read(self, receive: Receive) -> str | None:

@@ -96,6 +96,10 @@ class Wire(WSListener):
         """Count the bytes that the operating system has not taken yet."""
         return self._transport.underlying_transport.get_write_buffer_size()
 
+    def is_writable(self) -> bool:
+        """Tell whether the operating system took everything so far."""
+        return not self.unsent()
+
     def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
         """Send a close frame; the peer answers it, and that ends the connection."""
         if not self._closing:

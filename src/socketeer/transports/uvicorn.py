@@ -37,7 +37,7 @@ from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.picows import Wire, begin, feed, make_protocol
 
-__all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server"]
+__all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]
 
 _access = logging.getLogger("uvicorn.error")
 
@@ -375,6 +375,20 @@ def _close_first(server: uvicorn.Server, close: Callable[[], Awaitable[None]]) -
         await shutdown(sockets)
 
     server.shutdown = close_and_shutdown  # type: ignore[method-assign]  # of this one server
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Listen on an address, so that connections wait from here on.
+
+    Raises ``TypeError`` or ``ValueError`` for what is no port, ``OSError`` where it cannot be listened on. Left to
+    itself, uvicorn would end the process, or take a port that is too large for another one.
+    """
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port takes a whole number, not {port!r}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, not {port}")
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=2048)
 
 
 def make_server(
