@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.wire.conftest import Served
-from tests.wire.peers import PollingPeer, Refused, Reply, WebSocketPeer, eventually, split_payload
+from tests.wire.peers import Closed, PollingPeer, Refused, Reply, WebSocketPeer, eventually, split_payload
 
 ERRORS = {
     0: "Transport unknown",
@@ -156,7 +156,9 @@ def test_code_3_polling_on_a_session_of_websocket(server: Served) -> None:
     sid = peer.open()["sid"]
     for method in ("GET", "POST"):
         assert_error(server.request(method, f"EIO=4&transport=polling&sid={sid}", b"4x"), 3)
-    assert_refused(server, f"EIO=4&transport=websocket&sid={sid}")
+    late = server.websocket(f"EIO=4&transport=websocket&sid={sid}")  # opened and closed, as clients expect
+    with pytest.raises(Closed):
+        late.receive()
     peer.join()
 
 
