@@ -30,8 +30,9 @@ install: $(VENV)/.dev $(NODE_STAMPS)
 demo: $(VENV)/.runtime
 	$(BIN)/socketeer demo --port $(PORT)
 
+# The tests wait for clients and timers more than they compute: two at a time, a file to each.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check $(SOURCES)

@@ -340,6 +340,11 @@ class PortableWire:
             if not writer.cancelled():
                 # Whichever ended first, give the other one the time of a closing handshake.
                 await asyncio.wait((reader, writer), timeout=CLOSING_HANDSHAKE if self._closing else 0)
+            if reader.cancelled() and not writer.cancelled():
+                # The writer stopped it to send the close frame. A server that goes on before the peer has answered ends
+                # the connection, and older clients then lose what they have not passed on yet.
+                self._reader = reader = asyncio.ensure_future(self._read(receive))
+                await asyncio.wait((reader,), timeout=CLOSING_HANDSHAKE)
         finally:
             reader.cancel()
             writer.cancel()
