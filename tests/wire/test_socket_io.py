@@ -135,8 +135,9 @@ def test_two_connects_while_a_middleware_runs_do_not_make_two_sockets(serve: Ser
     peer = opened(server)
     peer.send("40")
     peer.send("40")
-    peer.closed()
-    assert len(seen) <= 1
+    assert peer.receive_text().startswith("40{")
+    assert len(seen) == 2
+    assert list(server.io.sockets.sockets) == seen[1:]
     server.joined().echo("alive")
 
 
