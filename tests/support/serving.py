@@ -31,7 +31,9 @@ WEBSOCKET_CLASSES: dict[str, str] = {
 LANES: tuple[str, ...] = tuple(WEBSOCKET_CLASSES)
 PATIENCE = 10.0
 # What uvicorn's WebSocket class says whenever an upgrade is refused with a response of its own.
-NOISE = frozenset({"ASGI callable returned without completing handshake."})
+NOISE = frozenset(
+    {"ASGI callable returned without completing handshake.", "Invalid UTF-8 sequence received from client."}
+)
 
 
 def wait_for_port(port: int) -> None:
