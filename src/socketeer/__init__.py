@@ -9,7 +9,7 @@ from socketeer.exceptions import (
     SocketeerError,
     UsageError,
 )
-from socketeer.options import ServerOptions
+from socketeer.options import ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate, ServerOptions
 from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
 from socketeer.server.handlers import BadArguments
@@ -25,12 +25,16 @@ __all__ = [
     "BadArguments",
     "BroadcastOperator",
     "ConnectionRefused",
+    "ConnectionStateRecovery",
+    "Cookie",
     "Cors",
     "Disconnected",
     "Handshake",
+    "HttpCompression",
     "Namespace",
     "PacketError",
     "ParentNamespace",
+    "PerMessageDeflate",
     "RemoteSocket",
     "Server",
     "ServerOptions",

@@ -10,11 +10,90 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
-__all__ = ["TRANSPORTS", "Options", "ServerOptions"]
+__all__ = [
+    "TRANSPORTS",
+    "ConnectionStateRecovery",
+    "Cookie",
+    "HttpCompression",
+    "Options",
+    "PerMessageDeflate",
+    "ServerOptions",
+]
 
 TRANSPORTS = ("polling", "websocket")
+CONCURRENCIES = ("concurrent", "ordered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionStateRecovery:
+    """Say how a client that lost its connection gets back its id, its rooms, its data and the packets it missed."""
+
+    max_disconnection_duration: float = 120.0
+    """How long what belongs to a client is kept after its connection was lost, in seconds."""
+    skip_middlewares: bool = True
+    """Let a client that is recovered in without asking the middleware again."""
+    max_packets: int = 10_000
+    """The most packets that a namespace keeps; past it the oldest are forgotten, and whoever missed them stays new."""
+    max_bytes: int = 64_000_000
+    """The most bytes of packets that a namespace keeps."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self, "connection_state_recovery")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cookie:
+    """Describe the cookie that carries the session's id, for load balancers that keep a client with one process."""
+
+    name: str = "io"
+    path: str | None = "/"
+    http_only: bool = True
+    same_site: Literal["lax", "strict", "none"] | None = "lax"
+    secure: bool = False
+    domain: str | None = None
+    max_age: int | None = None
+    """The cookie's life in seconds; by default that of the browser's session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCompression:
+    """Say which polling responses are compressed, with gzip or deflate as the client likes it."""
+
+    threshold: int = 1024
+    """The smallest body that is compressed, in bytes."""
+    level: int = 6
+    """How hard zlib tries: from 1, fast, to 9, small."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self, "http_compression")
+        _check_level(self.level, "http_compression")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerMessageDeflate:
+    """Say how WebSocket messages are compressed for clients that offer it (RFC 7692).
+
+    A context that is taken over from message to message compresses better, and costs each connection some 300 KB.
+    """
+
+    threshold: int = 1024
+    """The smallest message that is compressed, in bytes."""
+    level: int = 6
+    """How hard zlib tries: from 1, fast, to 9, small."""
+    window_bits: int = 15
+    """The size of the window with which this side compresses, as a power of 2: from 9 to 15."""
+    server_no_context_takeover: bool = True
+    """Begin each message that is sent anew."""
+    client_no_context_takeover: bool = True
+    """Ask the client to begin each of its messages anew."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self, "per_message_deflate")
+        _check_level(self.level, "per_message_deflate")
+        if not 9 <= self.window_bits <= 15:
+            raise ValueError(f"per_message_deflate: window_bits must be from 9 to 15, not {self.window_bits}")
 
 
 class Options(TypedDict, total=False):
@@ -38,8 +117,19 @@ class Options(TypedDict, total=False):
     max_fragments: int
     max_buffered_bytes: int
     max_waiting_events: int
+    max_namespaces: int
     cors: Any
+    allow_request: Callable[..., Any] | None
+    cookie: Cookie | Mapping[str, Any] | str | bool | None
+    http_compression: HttpCompression | Mapping[str, Any] | bool | None
+    per_message_deflate: PerMessageDeflate | Mapping[str, Any] | bool | None
+    initial_packet: str | bytes | None
+    add_trailing_slash: bool
     serve_client: bool
+    parser: Any
+    connection_state_recovery: ConnectionStateRecovery | Mapping[str, Any] | bool | None
+    cleanup_empty_child_namespaces: bool
+    event_concurrency: Literal["concurrent", "ordered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +176,32 @@ class ServerOptions:
     """The most unsent bytes of a session; one that reads too slowly to stay below is closed."""
     max_waiting_events: int = 1000
     """The most events that wait for a listener while the ``connection`` handlers of their socket have not returned."""
+    max_namespaces: int = 1000
+    """The most namespaces that one connection may be in or join at a time."""
     cors: Any = None
     """Which other origins may connect: one, ``"*"``, a pattern, a callable, a list of these or a ``Cors`` record."""
+    allow_request: Callable[..., Any] | None = None
+    """A function of the request, sync or async, that tells whether a handshake goes on."""
+    cookie: Cookie | None = None
+    """The cookie set by a handshake over polling: True, a name, or a ``Cookie`` record."""
+    http_compression: HttpCompression | None = dataclasses.field(default_factory=lambda: HttpCompression())
+    """Compress polling responses: True, False, or an ``HttpCompression`` record."""
+    per_message_deflate: PerMessageDeflate | None = None
+    """Compress WebSocket messages: True, False, or a ``PerMessageDeflate`` record."""
+    initial_packet: str | bytes | None = None
+    """A message that every client gets with its handshake."""
+    add_trailing_slash: bool = True
+    """Serve ``path`` with a slash behind it only; False serves it without one too."""
     serve_client: bool = True
     """Serve the browser client below ``path``."""
+    parser: Any = None
+    """How Socket.IO packets are written: by default as JSON; ``socketeer.MSGPACK`` or a parser of one's own."""
+    connection_state_recovery: ConnectionStateRecovery | None = None
+    """Recover clients that come back soon: True, False, or a ``ConnectionStateRecovery`` record."""
+    cleanup_empty_child_namespaces: bool = True
+    """Forget a namespace that was made on demand when its last client leaves."""
+    event_concurrency: Literal["concurrent", "ordered"] = "concurrent"
+    """How the async handlers of one socket run: side by side, or ``"ordered"``, one after another."""
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -156,15 +268,83 @@ def _are_transports(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _is_anything(name: str, value: Any) -> Any:
-    return value  # the origin policy checks it: see socketeer.engine.cors
+    return value  # checked where it is used: see socketeer.engine.cors and socketeer.protocol.parsers
 
 
+def _is_callable(name: str, value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise TypeError(f"option {name!r} takes a callable, not {value!r}")
+    return value
+
+
+def _is_message(name: str, value: Any) -> str | bytes | None:
+    if value is not None and not isinstance(value, str | bytes):
+        raise TypeError(f"option {name!r} takes a str or bytes, not {value!r}")
+    return value
+
+
+def _is_concurrency(name: str, value: Any) -> str:
+    if value not in CONCURRENCIES:
+        raise ValueError(f"option {name!r} knows {', '.join(CONCURRENCIES)}, not {value!r}")
+    return str(value)
+
+
+R = TypeVar("R")
+
+
+def _is_record(record: type[R]) -> Callable[[str, Any], R | None]:
+    def check(name: str, value: Any) -> R | None:
+        if value is None or value is False:
+            return None
+        if value is True:
+            return record()
+        if isinstance(value, record):
+            return value
+        if not isinstance(value, Mapping):
+            raise TypeError(f"option {name!r} takes True, False or a {record.__name__}, not {value!r}")
+        try:
+            return record(**value)
+        except TypeError as error:
+            raise TypeError(f"option {name!r}: {error}") from None
+
+    return check
+
+
+def _is_cookie(name: str, value: Any) -> Cookie | None:
+    return Cookie(name=value) if isinstance(value, str) else _is_record(Cookie)(name, value)
+
+
+def _check_fields(record: Any, option: str) -> None:
+    """Check the fields of a record by their types."""
+    for field in dataclasses.fields(record):
+        value = _BY_TYPE[str(field.type)](f"{option}.{field.name}", getattr(record, field.name))
+        object.__setattr__(record, field.name, value)
+
+
+def _check_level(level: int, option: str) -> None:
+    if level > 9:
+        raise ValueError(f"option '{option}.level' must be from 1 to 9, not {level}")
+
+
+_BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
+    "bool": _is_true_or_false,
+    "float": _is_seconds,
+    "int": _is_count(1),
+}
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "path": _is_path,
     "transports": _are_transports,
     "max_attachments": _is_count(0),
     "cors": _is_anything,
+    "allow_request": _is_callable,
+    "cookie": _is_cookie,
+    "http_compression": _is_record(HttpCompression),
+    "per_message_deflate": _is_record(PerMessageDeflate),
+    "initial_packet": _is_message,
+    "parser": _is_anything,
+    "connection_state_recovery": _is_record(ConnectionStateRecovery),
+    "event_concurrency": _is_concurrency,
 }
 for _field in dataclasses.fields(ServerOptions):
     if _field.name not in _CHECKS:
-        _CHECKS[_field.name] = {"bool": _is_true_or_false, "float": _is_seconds, "int": _is_count(1)}[str(_field.type)]
+        _CHECKS[_field.name] = _BY_TYPE[str(_field.type)]

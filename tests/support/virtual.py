@@ -81,12 +81,12 @@ class RecordingWire:
         """Tell whether nobody has begun to close it."""
         return not self.ending
 
-    def send_text(self, data: bytes) -> None:
+    def send_text(self, data: bytes, compress: bool = True) -> None:
         """Keep a text frame, which has to be UTF-8."""
         assert self.open, f"a frame behind the close frame: {data!r}"
         self.frames.append(data.decode())
 
-    def send_binary(self, data: bytes) -> None:
+    def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Keep a binary frame."""
         assert self.open, f"a frame behind the close frame: {data!r}"
         self.frames.append(data)

@@ -66,10 +66,11 @@ class Polling:
         """Tell whether a GET waits and nothing is on its way to it."""
         return self._wake is not None and not self._woken
 
-    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
-        """Buffer a text packet and its binary attachments next to each other."""
-        self._buffer.append(EnginePacket(text))
-        self._buffered += len(text)
+    def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
+        """Buffer a text packet, if it is not empty, and its binary attachments next to each other."""
+        if text:
+            self._buffer.append(EnginePacket(text))
+            self._buffered += len(text)
         for data in attachments:
             self._buffer.append(EnginePacket(data, True))
             self._buffered += len(data)

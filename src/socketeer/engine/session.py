@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from socketeer.engine.websocket import Probe, WebSocket
     from socketeer.protocol.revisions import Revision
 
-__all__ = ["Receiver", "Session", "State", "TracedSession", "trace_enabled"]
+__all__ = ["Receiver", "Session", "State", "TracedSession", "Write", "trace_enabled"]
 
 _log = logging.getLogger("socketeer.engine.session")
 
@@ -45,6 +45,12 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
     State.CLOSING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),
 }
+
+
+class Write(Protocol):
+    """Send a text packet, if it is not empty, and the binary packets that belong to it."""
+
+    def __call__(self, text: bytes, attachments: Sequence[bytes], compress: bool = True, /) -> None: ...
 
 
 class Receiver(Protocol):
@@ -83,7 +89,7 @@ class Session:
     )
 
     receiver: Receiver
-    write: Callable[[bytes, Sequence[bytes]], None]
+    write: Write
     """Send a text packet and its binary attachments as one unit; does nothing once the session is closing."""
 
     def __init__(
@@ -263,7 +269,7 @@ class Session:
         self.write = _discard
 
 
-def _discard(text: bytes, attachments: Sequence[bytes]) -> None:
+def _discard(text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
     """Stand in for the way out once the session is closing."""
 
 
@@ -294,9 +300,9 @@ class TracedSession(Session):
         if self.state is State.OPEN:
             self.write = self._write_traced
 
-    def _write_traced(self, text: bytes, attachments: Sequence[bytes]) -> None:
+    def _write_traced(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         _log.debug("%s sends %.200r and %d attachments", self.id, text, len(attachments))
-        self._transport.send(text, attachments)
+        self._transport.send(text, attachments, compress)
 
 
 def trace_enabled() -> bool:

@@ -58,10 +58,10 @@ class Wire(Protocol):
     congested: bool
     """Whether bytes may be piling up, so that they have to be counted."""
 
-    def send_text(self, data: bytes) -> None:
-        """Send a text frame."""
+    def send_text(self, data: bytes, compress: bool = True) -> None:
+        """Send a text frame; ``compress`` says that it may be compressed where that was agreed upon."""
 
-    def send_binary(self, data: bytes) -> None:
+    def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Send a binary frame."""
 
     def unsent(self) -> int:
@@ -96,14 +96,15 @@ class WebSocket:
         """Tell whether a frame would leave at once."""
         return self._wire.is_writable()
 
-    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
-        """Write a text frame and the binary frames that belong to it, one right after the other."""
+    def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
+        """Write a text frame, if it is not empty, and the binary frames that belong to it, in one go."""
         wire = self._wire
-        wire.send_text(text)
+        if text:
+            wire.send_text(text, compress)
         if attachments:
             frame = self._session.revision.codec.frame
             for data in attachments:
-                wire.send_binary(frame(data))
+                wire.send_binary(frame(data), compress)
         if wire.congested:
             self._check()
 
@@ -144,12 +145,13 @@ class TextWebSocket(WebSocket):
 
     __slots__ = ()
 
-    def send(self, text: bytes, attachments: Sequence[bytes]) -> None:
+    def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         """Write the text frames of a packet, one right after the other."""
         wire = self._wire
-        wire.send_text(text)
+        if text:
+            wire.send_text(text, compress)
         for data in attachments:
-            wire.send_text(self._session.revision.codec.encode_base64(data))
+            wire.send_text(self._session.revision.codec.encode_base64(data), compress)
         if wire.congested:
             self._check()
 

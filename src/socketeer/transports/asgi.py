@@ -292,11 +292,11 @@ class PortableWire:
         self._reader: asyncio.Future[str | None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
-    def send_text(self, data: bytes) -> None:
+    def send_text(self, data: bytes, compress: bool = True) -> None:
         """Queue a text frame."""
         self._push({"type": "websocket.send", "text": data.decode()}, len(data))
 
-    def send_binary(self, data: bytes) -> None:
+    def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Queue a binary frame."""
         self._push({"type": "websocket.send", "bytes": data}, len(data))
 

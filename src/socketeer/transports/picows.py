@@ -73,14 +73,14 @@ class Wire(WSListener):
 
     # -- to the client
 
-    def send_text(self, data: bytes) -> None:
+    def send_text(self, data: bytes, compress: bool = True) -> None:
         """Send a text frame."""
         if len(data) <= _COPY_LIMIT:
             self._transport.send(_TEXT, data)
         else:
             self._send_large(_TEXT, data)
 
-    def send_binary(self, data: bytes) -> None:
+    def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Send a binary frame."""
         if len(data) <= _COPY_LIMIT:
             self._transport.send(_BINARY, data)
