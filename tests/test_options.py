@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from socketeer import Server
-from socketeer.options import HttpCompression, ServerOptions
+from socketeer.options import ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate, ServerOptions
 
 DEFAULTS: dict[str, Any] = {
     "path": "/socket.io",
@@ -43,6 +43,12 @@ DEFAULTS: dict[str, Any] = {
     "connection_state_recovery": None,
     "cleanup_empty_child_namespaces": True,
     "event_concurrency": "concurrent",
+}
+RECORDS: dict[str, type[Any]] = {
+    "connection_state_recovery": ConnectionStateRecovery,
+    "cookie": Cookie,
+    "http_compression": HttpCompression,
+    "per_message_deflate": PerMessageDeflate,
 }
 FLAGS = [name for name, value in DEFAULTS.items() if isinstance(value, bool)]
 TIMES = [name for name, value in DEFAULTS.items() if isinstance(value, float)]
@@ -204,6 +210,137 @@ def test_no_transports(value: Any) -> None:
 def test_cors_is_checked_when_the_server_is_made(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="option 'cors'"):
         Server(cors=value)
+
+
+# Records, hooks and words
+
+
+@pytest.mark.parametrize(("name", "record"), RECORDS.items())
+def test_a_record_may_be_given_in_several_ways(name: str, record: type[Any]) -> None:
+    """Take it whole, as a mapping, as True for its defaults and as False or None for nothing."""
+
+    def kept(value: Any) -> Any:
+        return getattr(ServerOptions.from_keywords({name: value}), name)
+
+    values: dict[str, dict[str, Any]] = {
+        "connection_state_recovery": {"max_disconnection_duration": 2, "skip_middlewares": False},
+        "cookie": {"name": "lb", "same_site": "none", "secure": True},
+        "http_compression": {"threshold": 1},
+        "per_message_deflate": {"threshold": 1, "window_bits": 9},
+    }
+    changed = values[name]
+    assert kept(True) == record()
+    assert kept(False) is kept(None) is None
+    assert kept({}) == record()
+    assert kept(changed) == record(**changed) != record()
+    whole = record(**changed)
+    assert kept(whole) is whole
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(whole, next(iter(changed)), None)
+
+
+@pytest.mark.parametrize(("name", "record"), RECORDS.items())
+@pytest.mark.parametrize("value", [0, 1, 1.5, b"io", [], ("name", "io"), object, ServerOptions()])
+def test_a_record_of_a_wrong_type(name: str, record: type[Any], value: Any) -> None:
+    with pytest.raises(TypeError, match=f"option '{name}' takes True, False or a {record.__name__}, not "):
+        ServerOptions.from_keywords({name: value})
+
+
+def test_a_record_of_another_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="option 'per_message_deflate' takes True, False or a PerMessageDeflate, not "):
+        ServerOptions.from_keywords({"per_message_deflate": HttpCompression()})
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "meant"),
+    [
+        ("connection_state_recovery", "maxDisconnectionDuration", "max_disconnection_duration"),
+        ("connection_state_recovery", "skipMiddlewares", "skip_middlewares"),
+        ("cookie", "httpOnly", "http_only"),
+        ("http_compression", "treshold", "threshold"),
+        ("per_message_deflate", "serverNoContextTakeover", "server_no_context_takeover"),
+    ],
+)
+def test_a_field_that_is_nearly_right(name: str, field: str, meant: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        ServerOptions.from_keywords({name: {field: 1}})
+    assert str(caught.value) == f"option '{name}' has no '{field}'; did you mean '{meant}'?"
+
+
+@pytest.mark.parametrize("field", ["biscuit", 7, None])
+def test_a_field_that_is_like_none(field: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        ServerOptions.from_keywords({"cookie": {field: 1}})
+    assert str(caught.value) == f"option 'cookie' has no {field!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "good", "bad"),
+    [
+        ("connection_state_recovery", "max_disconnection_duration", 0.001, 0),
+        ("connection_state_recovery", "max_packets", 1, 0),
+        ("connection_state_recovery", "max_bytes", 1, 0),
+        ("http_compression", "threshold", 1, 0),
+        ("http_compression", "level", 1, 0),
+        ("http_compression", "level", 9, 10),
+        ("per_message_deflate", "threshold", 1, 0),
+        ("per_message_deflate", "level", 1, 0),
+        ("per_message_deflate", "level", 9, 10),
+        ("per_message_deflate", "window_bits", 9, 8),
+        ("per_message_deflate", "window_bits", 15, 16),
+    ],
+)
+def test_a_field_at_its_limit_and_one_past(name: str, field: str, good: Any, bad: Any) -> None:
+    assert getattr(getattr(ServerOptions.from_keywords({name: {field: good}}), name), field) == good
+    with pytest.raises(ValueError, match=rf"^option '{name}\.{field}' must be .*, not {bad}$"):
+        ServerOptions.from_keywords({name: {field: bad}})
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (record, field.name)
+        for record in RECORDS.values()
+        if record is not Cookie
+        for field in dataclasses.fields(record)
+    ],
+)
+@pytest.mark.parametrize("value", ["1", None, [1], 1j])
+def test_a_field_of_a_wrong_type(record: type[Any], field: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^option '\w+\.{field}' takes .*, not "):
+        record(**{field: value})
+
+
+def test_a_cookie_may_be_given_by_its_name() -> None:
+    assert ServerOptions.from_keywords({"cookie": "lb"}).cookie == Cookie(name="lb")
+
+
+@pytest.mark.parametrize("value", ["polling", 5, True, {}])
+def test_what_cannot_be_asked_is_no_allow_request(value: Any) -> None:
+    with pytest.raises(TypeError, match="option 'allow_request' takes a callable, not "):
+        ServerOptions.from_keywords({"allow_request": value})
+
+
+@pytest.mark.parametrize("value", ["", "hello", b"", b"\x00\xff"])
+def test_an_initial_packet(value: Any) -> None:
+    assert ServerOptions.from_keywords({"initial_packet": value}).initial_packet == value
+
+
+@pytest.mark.parametrize("value", [5, True, ["hello"], bytearray(b"x")])
+def test_an_initial_packet_of_a_wrong_type(value: Any) -> None:
+    with pytest.raises(TypeError, match="option 'initial_packet' takes a str or bytes, not "):
+        ServerOptions.from_keywords({"initial_packet": value})
+
+
+@pytest.mark.parametrize("value", ["concurrent", "ordered"])
+def test_a_concurrency(value: str) -> None:
+    assert ServerOptions.from_keywords({"event_concurrency": value}).event_concurrency == value
+
+
+@pytest.mark.parametrize("value", ["parallel", "", "Ordered", None, True, [], 1])
+def test_an_unknown_concurrency(value: Any) -> None:
+    with pytest.raises(ValueError, match="option 'event_concurrency' knows concurrent, ordered, not "):
+        ServerOptions.from_keywords({"event_concurrency": value})
 
 
 # Names

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -93,7 +93,7 @@ class PerMessageDeflate:
         _check_fields(self, "per_message_deflate")
         _check_level(self.level, "per_message_deflate")
         if not 9 <= self.window_bits <= 15:
-            raise ValueError(f"per_message_deflate: window_bits must be from 9 to 15, not {self.window_bits}")
+            raise ValueError(f"option 'per_message_deflate.window_bits' must be from 9 to 15, not {self.window_bits}")
 
 
 class Options(TypedDict, total=False):
@@ -212,10 +212,13 @@ class ServerOptions:
         """Build the record from options of any name."""
         for name in keywords:
             if name not in _CHECKS:
-                near = difflib.get_close_matches(name, _CHECKS, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise TypeError(f"Server() has no option {name!r}{hint}")
+                raise TypeError(f"Server() has no option {name!r}{_nearest(name, _CHECKS)}")
         return cls(**keywords)
+
+
+def _nearest(name: Any, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _is_true_or_false(name: str, value: Any) -> bool:
@@ -289,7 +292,7 @@ def _is_concurrency(name: str, value: Any) -> str:
     return str(value)
 
 
-R = TypeVar("R")
+R = TypeVar("R", ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate)
 
 
 def _is_record(record: type[R]) -> Callable[[str, Any], R | None]:
@@ -302,10 +305,10 @@ def _is_record(record: type[R]) -> Callable[[str, Any], R | None]:
             return value
         if not isinstance(value, Mapping):
             raise TypeError(f"option {name!r} takes True, False or a {record.__name__}, not {value!r}")
-        try:
-            return record(**value)
-        except TypeError as error:
-            raise TypeError(f"option {name!r}: {error}") from None
+        for key in value:
+            if key not in record.__dataclass_fields__:
+                raise TypeError(f"option {name!r} has no {key!r}{_nearest(key, record.__dataclass_fields__)}")
+        return record(**value)
 
     return check
 
