@@ -9,17 +9,18 @@ PIP := $(BIN)/python -m pip
 # npm of the machine, else the one that `install` puts into the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-SOURCES := $(wildcard src tests bench examples hatch_build.py)
+SOURCES := $(wildcard src tests bench examples docs/hooks.py hatch_build.py)
 NODE_LOCKS := $(wildcard tests/js/package-lock.json bench/node/package-lock.json bench/package-lock.json)
 NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.stamp)
 
-.PHONY: help install demo test check format bench build clean
+.PHONY: help install demo test check format docs bench build clean
 
 help:
 	@echo "make demo     start the chat demo on http://127.0.0.1:3000"
 	@echo "make test     run the tests"
 	@echo "make check    lint, check formatting, types and imports"
 	@echo "make format   rewrite the code in the project's format"
+	@echo "make docs     build the manual into site/"
 	@echo "make bench    measure this server and its peers"
 	@echo "make build    build the wheel and the source distribution into dist/"
 	@echo "make install  only set up $(VENV) for all of these"
@@ -44,6 +45,10 @@ format: install
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
+# A link that leads nowhere, or a name that the reference does not find, fails the build.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: install
 	$(BIN)/python -m bench
 
@@ -51,7 +56,7 @@ build: $(VENV)/.dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) bench/.venv dist src/socketeer/client_dist $(dir $(NODE_STAMPS))
+	rm -rf $(VENV) bench/.venv dist site src/socketeer/client_dist $(dir $(NODE_STAMPS))
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

@@ -13,7 +13,7 @@ import socketeer
 from socketeer.options import HttpCompression, ServerOptions
 from tests.examples.recipes import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES[1:]
@@ -53,6 +53,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), target
+
+
+def test_every_public_name_has_its_place_in_the_reference() -> None:
+    """That the place holds what the name is, the strict build of the manual checks."""
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    placed = re.findall(r"^::: socketeer\.(\w+)$", pages, re.MULTILINE)
+    assert sorted(placed) == sorted(socketeer.__all__)
+
+
+def test_every_page_has_its_place_in_the_menu() -> None:
+    menu = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2], re.MULTILINE)
+    assert sorted(menu) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:])
 
 
 def test_every_example_is_listed() -> None:
