@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.clients.test_edges import SCENARIOS as EDGES
 from tests.support.backend import REFERENCE
 from tests.support.driver import CLIENTS, TRANSPORTS, Driver
 
@@ -74,6 +75,7 @@ REFERENCE_FAILS = {
     ("client1", "polling", "unicode"),
 }
 ELSEWHERE = {
+    *EDGES,
     "stays-alive",
     "dropped-when-silent",
     "comes-back",

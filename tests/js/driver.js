@@ -14,7 +14,7 @@ const [, , pack, major] = process.argv;
 const io = require(pack);
 const scenarios = Object.assign(
   {},
-  ...["data", "acks", "rooms", "namespaces", "refusals", "endings", "lifelines", "company"].map(
+  ...["data", "acks", "rooms", "namespaces", "refusals", "endings", "lifelines", "company", "edges"].map(
     (name) => require(`./scenarios/${name}.js`),
   ),
 );

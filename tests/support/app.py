@@ -12,6 +12,7 @@ from typing import Any
 
 from socketeer import Namespace, Server, Socket
 from socketeer.exceptions import AckTimeout, ConnectionRefused
+from tests.support.edges import add_edges
 
 __all__ = ["create"]
 
@@ -57,6 +58,7 @@ def create(note: Note | None = None, **options: Any) -> Server:
     io.of(_is_tenant).on("connection", basics)
     _guard(io.of("/guarded"))
     io.of("/guarded").on("connection", basics)
+    add_edges(io)
 
     @io.of("/observer").event("report")
     async def report(socket: Socket, id: str) -> dict[str, Any]:

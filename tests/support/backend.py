@@ -32,6 +32,7 @@ REFERENCE_NAMES = {
     "allow_eio3": "allowEIO3",
     "allow_upgrades": "allowUpgrades",
     "transports": "transports",
+    "cleanup_empty_child_namespaces": "cleanupEmptyChildNamespaces",
 }
 
 
