@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from socketeer.engine.session import Session, State, TracedSession, trace_enabled
+from socketeer.engine.session import ObservedSession, Session, State, trace_enabled
 from socketeer.engine.websocket import WebSocket
 from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
 from tests.support.virtual import EngineHarness, Poll, RecordingReceiver, RecordingWire, state_of, timers_in
@@ -496,7 +496,7 @@ def test_a_traced_session_behaves_alike_and_logs_each_packet(
     assert trace_enabled()
     harness = EngineHarness()
     session, receiver, polling = harness.open_polling(revision)
-    assert type(session) is TracedSession
+    assert type(session) is ObservedSession
     assert session.transport is polling
     session.write(b"4by polling", (b"abc",))
     assert Poll(polling).packets() == ["4by polling", b"abc"]

@@ -16,7 +16,7 @@ import orjson
 from socketeer.engine.cors import OriginPolicy, is_malformed
 from socketeer.engine.http import ErrorCode, Request, Response, error_response
 from socketeer.engine.polling import Polling
-from socketeer.engine.session import Session, State, TracedSession, trace_enabled
+from socketeer.engine.session import ObservedSession, Session, State, trace_enabled
 from socketeer.engine.timers import TimerWheel
 from socketeer.engine.websocket import Limits, Probe, TextWebSocket, WebSocket, Wire
 from socketeer.options import ServerOptions
@@ -64,7 +64,7 @@ class Engine:
         self.on_drained: Callable[[], None] | None = None
         self._application = application
         self._generate_id = generate_id
-        self._session_class = TracedSession if trace_enabled() else Session
+        self._session_class = ObservedSession if trace_enabled() else Session
 
     @property
     def clients_count(self) -> int:
@@ -162,6 +162,7 @@ class Engine:
 
     def _start(self, session: Session, request: Request, upgrades: list[str]) -> None:
         options = self.options
+        session.request = request
         handshake = {
             "sid": session.id,
             "upgrades": upgrades,

@@ -66,6 +66,15 @@ class Polling:
         """Tell whether a GET waits and nothing is on its way to it."""
         return self._wake is not None and not self._woken
 
+    @property
+    def waiting(self) -> list[EnginePacket]:
+        """Give the packets that wait for a GET."""
+        return self._buffer.copy()
+
+    def unsent(self) -> int:
+        """Count the bytes of the packets that wait for a GET."""
+        return self._buffered
+
     def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         """Buffer a text packet, if it is not empty, and its binary attachments next to each other."""
         if text:
@@ -135,6 +144,9 @@ class Polling:
         self._woken = False
         packets, self._buffer, self._buffered = self._buffer, [], 0
         session = self._session
+        if packets and session.conn is not None:
+            session.conn.flushing(packets)
+            session.conn.flushed()
         if not packets:
             if session.state is State.CLOSING and session.transport is self:
                 session.end("forced close")

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Protocol
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.exceptions import PacketError
 from socketeer.options import ServerOptions
+from socketeer.protocol.packets import EnginePacket
 
 if TYPE_CHECKING:
+    from socketeer.engine.conn import Conn
+    from socketeer.engine.http import Request
     from socketeer.engine.polling import Polling
     from socketeer.engine.websocket import Probe, WebSocket
     from socketeer.protocol.revisions import Revision
 
-__all__ = ["Receiver", "Session", "State", "TracedSession", "Write", "trace_enabled"]
+__all__ = ["ObservedSession", "Receiver", "Session", "State", "Write", "trace_enabled"]
 
 _log = logging.getLogger("socketeer.engine.session")
 
@@ -78,10 +81,12 @@ class Session:
         "_on_closed",
         "_pinged",
         "_transport",
+        "conn",
         "id",
         "options",
         "probe",
         "receiver",
+        "request",
         "revision",
         "state",
         "wheel",
@@ -89,6 +94,8 @@ class Session:
     )
 
     receiver: Receiver
+    request: Request
+    """The request of the handshake."""
     write: Write
     """Send a text packet and its binary attachments as one unit; does nothing once the session is closing."""
 
@@ -106,6 +113,7 @@ class Session:
         self.wheel = wheel
         self.state = State.OPEN
         self.probe: Probe | None = None
+        self.conn: Conn | None = None  # once somebody has asked for it: see conn_of()
         self._on_closed = on_closed
         self._pinged = False
         self._heartbeat = Timer(self._beat)
@@ -201,6 +209,8 @@ class Session:
         _log.debug("%s closed: %s (%s)", self.id, reason, description or "no description")
         told = self.state is State.CLOSING
         self._become(State.CLOSED)
+        if self.conn is not None:
+            self.conn.ending()
         self._drop_probe()
         self.wheel.stop(self._heartbeat)
         self.transport.abandon()
@@ -208,6 +218,8 @@ class Session:
             if not told:
                 self.receiver.session_closed(reason, description)
         finally:
+            if self.conn is not None:
+                self.conn.ended("forced close" if told else reason, description)
             self._on_closed(self)
 
     def end_within(self, seconds: float) -> None:
@@ -252,10 +264,19 @@ class Session:
         self.transport = transport
         self.probe = None
         _log.debug("%s upgraded to %s", self.id, transport.name)
-        for packet in packets:
-            transport.send_packet(packet)
+        if self.conn is not None:
+            self.conn.fire("upgrade", transport)
+        self._flush(packets, transport)
         if self.state is State.CLOSING:
             transport.close()
+
+    def _flush(self, packets: list[EnginePacket], transport: WebSocket) -> None:
+        if packets and self.conn is not None:
+            self.conn.flushing(packets)
+        for packet in packets:
+            transport.send_packet(packet)
+        if packets and self.conn is not None:
+            self.conn.flushed()
 
     def _drop_probe(self) -> None:
         probe, self.probe = self.probe, None
@@ -273,22 +294,40 @@ def _discard(text: bytes, attachments: Sequence[bytes], compress: bool = True) -
     """Stand in for the way out once the session is closing."""
 
 
-class TracedSession(Session):
-    """Log every packet; used instead of :class:`Session` where the ``socketeer.engine.session`` scope is on."""
+class ObservedSession(Session):
+    """Tell the listeners of ``conn`` about each packet, and log it.
+
+    Used instead of :class:`Session` where the ``socketeer.engine.session`` scope is on, and from the moment on at which
+    somebody listens to the packets of a session.
+    """
 
     __slots__ = ()
 
     def receive_text(self, data: bytes) -> None:
         _log.debug("%s received %.200r", self.id, data)
-        super().receive_text(data)
+        self._observe(super().receive_text, data, data, binary=False)
 
     def receive_frame(self, frame: bytes) -> None:
-        _log.debug("%s received %d binary bytes", self.id, len(frame))
-        super().receive_frame(frame)
+        try:
+            packet = self.revision.codec.unframe(frame)
+        except PacketError:
+            packet = EnginePacket(b"")
+        if packet.binary:
+            _log.debug("%s received %d binary bytes", self.id, len(packet.data))
+            self._observe(super().receive_frame, frame, packet.data, binary=True)
+        else:
+            super().receive_frame(frame)
 
     def receive_binary(self, data: bytes) -> None:
         _log.debug("%s received %d binary bytes", self.id, len(data))
-        super().receive_binary(data)
+        self._observe(super().receive_binary, data, data, binary=True)
+
+    def _observe(self, receive: Callable[[bytes], None], raw: bytes, data: bytes, *, binary: bool) -> None:
+        conn = self.conn if self.state is State.OPEN else None
+        packet = conn.read(data, binary=binary) if conn is not None else None
+        receive(raw)
+        if conn is not None:
+            conn.done(packet)
 
     @property
     def transport(self) -> WebSocket | Polling:
@@ -298,11 +337,25 @@ class TracedSession(Session):
     def transport(self, transport: WebSocket | Polling) -> None:
         self._transport = transport
         if self.state is State.OPEN:
-            self.write = self._write_traced
+            self.write = self._write_observed
 
-    def _write_traced(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
+    def _write_observed(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         _log.debug("%s sends %.200r and %d attachments", self.id, text, len(attachments))
-        self._transport.send(text, attachments, compress)
+        transport, conn = self._transport, self.conn
+        if conn is None:
+            transport.send(text, attachments, compress)
+            return
+        packets = [EnginePacket(data, True) for data in attachments]
+        if text:
+            packets.insert(0, EnginePacket(text))
+        polling = transport.name == "polling"  # which says by itself when a poll takes them
+        conn.created(packets)
+        if not polling:
+            conn.flushing(packets)
+        if self.state is State.OPEN:  # else a listener has closed it
+            transport.send(text, attachments, compress)
+            if not polling:
+                conn.flushed()
 
 
 def trace_enabled() -> bool:

@@ -96,6 +96,15 @@ class WebSocket:
         """Tell whether a frame would leave at once."""
         return self._wire.is_writable()
 
+    @property
+    def waiting(self) -> list[EnginePacket]:
+        """Give the packets that wait here: there never are any."""
+        return []
+
+    def unsent(self) -> int:
+        """Count the bytes that the operating system has not taken yet."""
+        return self._wire.unsent()
+
     def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         """Write a text frame, if it is not empty, and the binary frames that belong to it, in one go."""
         wire = self._wire
@@ -182,6 +191,8 @@ class Probe:
         session = self._session
         if data == b"2probe":
             self._wire.send_text(b"3probe")
+            if session.conn is not None:
+                session.conn.fire("upgrading", self._kind(session, self._wire))
             session.wheel.start(self._noop, _NOOP_INTERVAL)
         elif data == b"5" and session.state is not State.CLOSED:
             self._stop()
