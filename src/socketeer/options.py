@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, TypeVar
@@ -25,6 +26,9 @@ __all__ = [
 TRANSPORTS = ("polling", "websocket")
 CONCURRENCIES = ("concurrent", "ordered")
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ATTRIBUTE = re.compile(r"[ -:<-~]+")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionStateRecovery:
@@ -38,6 +42,8 @@ class ConnectionStateRecovery:
     """The most packets that a namespace keeps; past it the oldest are forgotten, and whoever missed them stays new."""
     max_bytes: int = 64_000_000
     """The most bytes of packets that a namespace keeps."""
+    max_sessions: int = 100_000
+    """The most clients for which a namespace keeps what belongs to them; past it the oldest stay new."""
 
     def __post_init__(self) -> None:
         _check_fields(self, "connection_state_recovery")
@@ -55,6 +61,10 @@ class Cookie:
     domain: str | None = None
     max_age: int | None = None
     """The cookie's life in seconds; by default that of the browser's session."""
+
+    def __post_init__(self) -> None:
+        for name, check in _COOKIE_CHECKS.items():
+            check(f"cookie.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +323,27 @@ def _is_record(record: type[R]) -> Callable[[str, Any], R | None]:
     return check
 
 
+def _is_cookie_name(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"option {name!r} takes a str, not {value!r}")
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"option {name!r} must be a name that HTTP allows, not {value!r}")
+
+
+def _is_cookie_attribute(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"option {name!r} takes a str or None, not {value!r}")
+    if not _ATTRIBUTE.fullmatch(value):
+        raise ValueError(f"option {name!r} must be printable ASCII text without ';', not {value!r}")
+
+
+def _is_same_site(name: str, value: Any) -> None:
+    if value not in ("lax", "strict", "none", None):
+        raise ValueError(f"option {name!r} knows lax, strict, none and None, not {value!r}")
+
+
 def _is_cookie(name: str, value: Any) -> Cookie | None:
     return Cookie(name=value) if isinstance(value, str) else _is_record(Cookie)(name, value)
 
@@ -333,6 +364,15 @@ _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
     "bool": _is_true_or_false,
     "float": _is_seconds,
     "int": _is_count(1),
+}
+_COOKIE_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "name": _is_cookie_name,
+    "path": _is_cookie_attribute,
+    "domain": _is_cookie_attribute,
+    "http_only": _is_true_or_false,
+    "secure": _is_true_or_false,
+    "same_site": _is_same_site,
+    "max_age": lambda name, value: value is None or _is_count(0)(name, value),
 }
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "path": _is_path,

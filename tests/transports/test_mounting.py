@@ -64,7 +64,6 @@ async def echo(websocket: WebSocket) -> None:
 
 APPLICATIONS: dict[str, tuple[str, Callable[[Server], Any]]] = {
     "alone": ("/socket.io/", lambda io: io),
-    "without the slash": ("/socket.io", lambda io: io),
     "starlette, at /": ("/socket.io/", lambda io: Starlette(routes=[Route("/home", home), Mount("/", io)])),
     "starlette, below": ("/ws/socket.io/", lambda io: Starlette(routes=[Route("/home", home), Mount("/ws", io)])),
     "starlette, at its path": ("/socket.io/", lambda io: Starlette(routes=[Mount("/socket.io", io)])),
@@ -99,13 +98,7 @@ async def _pass(request: Request, call_next: Any) -> Response:
 def test_clients_reach_the_server(lane: str, name: str) -> None:
     path, make = APPLICATIONS[name]
     with serving(make(make_server()), lane) as running:
-        if name == "without the slash":
-            client = Client(running.port, path=path)
-            client.join()
-            assert client.call("echo", 1) == [1]
-            client.close()
-        else:
-            check(running.port, path)
+        check(running.port, path)
         assert request(running.port, "GET", "/elsewhere").status == 404
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.wire.conftest import Served
-from tests.wire.peers import Closed, PollingPeer, Refused, Reply, WebSocketPeer, eventually, split_payload
+from tests.wire.peers import Closed, PollingPeer, Refused, Reply, WebSocketPeer, eventually, request, split_payload
 
 ERRORS = {
     0: "Transport unknown",
@@ -88,8 +88,18 @@ def test_the_path_is_an_option(serve: Serve) -> None:
     assert server.request("GET", "EIO=4&transport=polling").status == 404
 
 
-def test_the_slash_behind_the_path_may_be_missing(server: Served) -> None:
-    assert PollingPeer(server.port, path="/socket.io").sid
+def test_the_slash_behind_the_path(serve: Serve) -> None:
+    """It has to be there, unless the server was told to serve its path without one too."""
+    strict, lenient = serve(), serve(add_trailing_slash=False)
+    assert request(strict.port, "GET", "/socket.io?EIO=4&transport=polling").status == 404
+    with pytest.raises(Refused):
+        WebSocketPeer(strict.port, "/socket.io?EIO=4&transport=websocket")
+    for path in ("/socket.io", "/socket.io/"):
+        assert PollingPeer(lenient.port, path=path).sid
+        peer = WebSocketPeer(lenient.port, f"{path}?EIO=4&transport=websocket")
+        assert peer.open()["sid"]
+        peer.close()
+    assert request(lenient.port, "GET", "/socket.iox?EIO=4&transport=polling").status == 404
 
 
 def test_unknown_parameters_are_of_no_interest(server: Served) -> None:

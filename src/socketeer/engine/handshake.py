@@ -7,14 +7,19 @@ A driver turns what its web server gives it into a :class:`~socketeer.engine.htt
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import orjson
 
+from socketeer.engine.cookies import CookieWriter
 from socketeer.engine.cors import OriginPolicy, is_malformed
-from socketeer.engine.http import ErrorCode, Request, Response, error_response
+from socketeer.engine.events import Spawn
+from socketeer.engine.hooks import Hooks
+from socketeer.engine.http import ErrorCode, Headers, Request, Response
+from socketeer.engine.jsonp import origin_of_page
 from socketeer.engine.polling import Polling
 from socketeer.engine.session import ObservedSession, Session, State, trace_enabled
 from socketeer.engine.timers import TimerWheel
@@ -25,6 +30,8 @@ from socketeer.protocol.revisions import REVISION_4, REVISIONS, Revision
 __all__ = ["Admission", "Application", "Engine"]
 
 _log = logging.getLogger("socketeer.engine")
+
+_ID = re.compile(r"[!-~]{1,200}")
 
 
 class Application(Protocol):
@@ -40,12 +47,14 @@ class Admission:
 
     session: Session | None
     revision: Revision
+    id: str | None = None
+    """The new session's id, where the application gave it."""
 
 
-class Engine:
+class Engine(Hooks):
     """Hold the sessions of a server.
 
-    ``generate_id`` gives a new, unguessable session id.
+    ``random_id`` gives a new, unguessable session id; ``spawn`` runs what async listeners give.
     """
 
     def __init__(
@@ -53,8 +62,10 @@ class Engine:
         options: ServerOptions,
         wheel: TimerWheel,
         application: Application,
-        generate_id: Callable[[], str],
+        random_id: Callable[[], str],
+        spawn: Spawn | None = None,
     ) -> None:
+        super().__init__(options.allow_request is not None, spawn)
         self.options = options
         self.wheel = wheel
         self.sessions: dict[str, Session] = {}
@@ -63,7 +74,9 @@ class Engine:
         self.closing = False
         self.on_drained: Callable[[], None] | None = None
         self._application = application
-        self._generate_id = generate_id
+        self._random_id = random_id
+        self._cookie = CookieWriter(options.cookie) if options.cookie is not None else None
+        self._first = _message(options.initial_packet) if options.initial_packet else None
         self._session_class = ObservedSession if trace_enabled() else Session
 
     @property
@@ -74,70 +87,88 @@ class Engine:
     # -- checks
 
     def check(self, request: Request) -> Admission | Response:
-        """Check a request for everything but its body.
+        """Check a request for everything but its body, where the application is not to be asked.
 
         Gives what it is for, or the answer that refuses it. The order of the checks is the reference implementation's.
         """
-        refusal = self._check_parameters(request)
-        if refusal is None:
-            sid = request.query.get("sid")
-            admission = self._check_new(request) if sid is None else self._check_known(request, sid)
-            if isinstance(admission, Admission):
-                return admission
-            refusal = admission
-        _log.debug("refused %s %.200r: %s", request.method, request.url, refusal.body.decode())
-        return refusal
+        return self.verify(request) or self.begin(request)
 
-    def _check_parameters(self, request: Request) -> Response | None:
-        if request.query.get("transport") not in self.options.transports:
-            return error_response(ErrorCode.UNKNOWN_TRANSPORT)
-        origin = request.headers.get("origin")
+    def verify(self, request: Request) -> Admission | Response | None:
+        """Begin to check a request; None lets it go on to :meth:`begin`, for it wants a new session."""
+        query, headers = request.query, request.headers
+        if query.get("transport") not in self.options.transports:
+            return self.refuse(request, ErrorCode.UNKNOWN_TRANSPORT, transport=query.get("transport"))
+        origin = headers.get("origin")
+        if origin is None and "j" in query:
+            origin = origin_of_page(headers)
         if origin is not None and is_malformed(origin):
-            return error_response(ErrorCode.BAD_REQUEST)
-        if not self.origins.allows(origin, request.headers.get("host"), request.secure):
-            return error_response(ErrorCode.FORBIDDEN, self.origins.refusal(origin or ""))
-        return None
+            return self.refuse(request, ErrorCode.BAD_REQUEST, name="INVALID_ORIGIN", origin=origin)
+        if not self.origins.allows(origin, headers.get("host"), request.secure):
+            reason = self.origins.refusal(origin or "")
+            return self.refuse(request, ErrorCode.FORBIDDEN, reason, name="FORBIDDEN_ORIGIN", origin=origin)
+        sid = query.get("sid")
+        return self._verify_new(request) if sid is None else self._verify_known(request, sid)
 
-    def _check_known(self, request: Request, sid: str) -> Admission | Response:
+    def _verify_known(self, request: Request, sid: str) -> Admission | Response:
         session = self.sessions.get(sid)
         if session is None:
-            return error_response(ErrorCode.UNKNOWN_SID)
-        name = request.query["transport"]
-        if request.upgrade != (name == "websocket"):
-            return error_response(ErrorCode.BAD_REQUEST)
-        if not request.upgrade and session.transport.name != name:
-            return error_response(ErrorCode.BAD_REQUEST)
+            return self.refuse(request, ErrorCode.UNKNOWN_SID, sid=sid)
+        name, present = request.query["transport"], session.transport.name
+        if request.upgrade != (name == "websocket") or not (request.upgrade or present == name):
+            context = {"name": "TRANSPORT_MISMATCH", "transport": name, "previous_transport": present}
+            return self.refuse(request, ErrorCode.BAD_REQUEST, **context)
         if request.upgrade and not self.options.allow_upgrades:
-            return error_response(ErrorCode.BAD_REQUEST)
+            return self.refuse(request, ErrorCode.BAD_REQUEST, name="UPGRADES_NOT_ALLOWED")
         return Admission(session, session.revision)
+
+    def _verify_new(self, request: Request) -> Response | None:
+        if request.method != "GET":
+            return self.refuse(request, ErrorCode.BAD_HANDSHAKE_METHOD, method=request.method)
+        if request.upgrade != (request.query["transport"] == "websocket"):
+            return self.refuse(request, ErrorCode.BAD_REQUEST, name="TRANSPORT_HANDSHAKE_ERROR")
+        return None
+
+    def begin(self, request: Request) -> Admission | Response:
+        """Let a verified request begin a session, if the server speaks its revision and is to go on."""
+        if self.closing:
+            return self.refuse(request, ErrorCode.BAD_REQUEST, name="SERVER_CLOSING")
+        version = request.query.get("EIO", "")
+        revision = REVISIONS.get(version)
+        if revision is None or (revision is REVISION_4 and not self.options.allow_eio3):
+            return self.refuse(request, ErrorCode.UNSUPPORTED_PROTOCOL_VERSION, protocol=version)
+        return Admission(None, revision)
+
+    def name(self, request: Request, admission: Admission, id: Any) -> Admission | Response:
+        """Give an admitted session the id that the application made for it, if that will do."""
+        if self.closing:
+            return self.refuse(request, ErrorCode.BAD_REQUEST, name="SERVER_CLOSING")
+        if isinstance(id, str) and _ID.fullmatch(id) and id not in self.sessions:
+            return replace(admission, id=id)
+        _log.error("generate_id gave %.200r, which is in use or unfit to be an id; the client is refused", id)
+        error = ValueError(f"not a new id: {id!r:.200}")
+        return self.refuse(request, ErrorCode.BAD_REQUEST, name="ID_GENERATION_ERROR", error=error)
 
     def _may_upgrade(self, session: Session) -> bool:
         # One upgrade at a time, and none away from a transport that has no upgrades.
         return session.state is State.OPEN and session.probe is None and session.transport.name == "polling"
 
-    def _check_new(self, request: Request) -> Admission | Response:
-        if request.method != "GET":
-            return error_response(ErrorCode.BAD_HANDSHAKE_METHOD)
-        if request.upgrade != (request.query["transport"] == "websocket") or self.closing:
-            return error_response(ErrorCode.BAD_REQUEST)
-        revision = REVISIONS.get(request.query.get("EIO", ""))
-        if revision is None or (revision is REVISION_4 and not self.options.allow_eio3):
-            return error_response(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
-        return Admission(None, revision)
-
     # -- sessions
 
-    def open_polling(self, request: Request, revision: Revision) -> Polling:
+    def open_polling(self, request: Request, revision: Revision, id: str | None = None) -> Polling:
         """Open a session on polling; its first packets wait for :meth:`Polling.begin_get`."""
-        session = self._new_session(revision)
-        polling = Polling(session, binary=not request.wants_text)
+        session = self._new_session(revision, id)
+        polling = Polling(session, binary=not request.wants_text, jsonp=request.jsonp)
         session.transport = polling
         self._start(session, request, ["websocket"] if self._offers_upgrade() else [])
         return polling
 
-    def open_websocket(self, request: Request, revision: Revision, wire: Wire) -> Session:
+    def handshake_headers(self, polling: Polling) -> Headers:
+        """Give the headers that go with the first answer of a session on polling, and no other."""
+        return (self._cookie.header(polling.session_id),) if self._cookie is not None else ()
+
+    def open_websocket(self, request: Request, revision: Revision, wire: Wire, id: str | None = None) -> Session:
         """Open a session on a WebSocket that has been accepted."""
-        session = self._new_session(revision)
+        session = self._new_session(revision, id)
         session.transport = TextWebSocket(session, wire) if request.wants_text else WebSocket(session, wire)
         wire.sink = session
         self._start(session, request, [])
@@ -155,8 +186,8 @@ class Engine:
     def _offers_upgrade(self) -> bool:
         return self.options.allow_upgrades and "websocket" in self.options.transports
 
-    def _new_session(self, revision: Revision) -> Session:
-        session = self._session_class(self._generate_id(), revision, self.options, self.wheel, self._forget)
+    def _new_session(self, revision: Revision, id: str | None) -> Session:
+        session = self._session_class(id or self._random_id(), revision, self.options, self.wheel, self._forget)
         self.sessions[session.id] = session
         return session
 
@@ -172,9 +203,16 @@ class Engine:
         }
         _log.debug("%s opened on %s", session.id, session.transport.name)
         session.write(b"0" + orjson.dumps(handshake), ())
+        if self._first is not None:
+            session.write(*self._first)
         self._application.session_opened(session, request)
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.id, None)
         if not self.sessions and self.on_drained is not None:
             self.on_drained()
+
+
+def _message(content: str | bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Write a message of the option ``initial_packet`` as a session takes it."""
+    return (b"", (content,)) if isinstance(content, bytes) else (b"4" + content.encode(), ())

@@ -6,13 +6,20 @@ The transports translate between these records and ASGI; nothing here reads a so
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
-__all__ = ["ErrorCode", "Request", "Response", "error_response"]
+__all__ = ["MESSAGES", "ErrorCode", "Headers", "Request", "Response", "ResponseHeaders", "error_response"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+_OF_THE_SERVER = ("content-length", "transfer-encoding")
+_NOT_DIGITS = re.compile("[^0-9]+")
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,11 +33,22 @@ class Request:
     address: str = ""
     secure: bool = False
     upgrade: bool = False
+    state: dict[str, Any] = field(default_factory=dict)
+    """What middlewares found out: that of the ASGI scope, with Starlette's ``session``, ``user`` and ``auth``."""
 
     @property
     def wants_text(self) -> bool:
-        """Tell whether the client asked to be sent binary as base64."""
-        return "b64" in self.query
+        """Tell whether the client can take binary as base64 only."""
+        return "b64" in self.query or "j" in self.query
+
+    @property
+    def jsonp(self) -> str | None:
+        """Give the number of the function that a JSONP client wants to be called; None for any other client.
+
+        Nothing but digits gets through: the answer is a script.
+        """
+        number = self.query.get("j")
+        return None if number is None else _NOT_DIGITS.sub("", number)
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,6 +58,62 @@ class Response:
     status: int
     headers: Headers = ()
     body: bytes = b""
+    compress: bool = False
+    """Whether the body may be compressed on its way."""
+
+
+class ResponseHeaders(MutableMapping[str, str]):
+    """Hold the headers of an answer while they can still be changed; names are in lower case.
+
+    What cannot stand in a header is a ``ValueError``, and so are the headers that only the web server can know.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+
+    @property
+    def raw(self) -> Headers:
+        """Give them as ASGI has them."""
+        return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in self._pairs)
+
+    def add(self, name: str, value: str) -> None:
+        """Add a header beside others of its name, as ``set-cookie`` needs it."""
+        name = name.lower()
+        if not _NAME.fullmatch(name) or name in _OF_THE_SERVER:
+            raise ValueError(f"a header that cannot be set: {name!r}")
+        if not isinstance(value, str):
+            raise TypeError(f"the value of the header {name!r} must be a str, not {value!r}")
+        if _UNFIT.search(value):
+            raise ValueError(f"the value of the header {name!r} has characters that no header can have: {value!r}")
+        self._pairs.append((name, value))
+
+    def __getitem__(self, name: str) -> str:
+        values = [value for present, value in self._pairs if present == name.lower()]
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.add(name, value)
+        added = self._pairs.pop()
+        self._pairs = [*(pair for pair in self._pairs if pair[0] != added[0]), added]
+
+    def __delitem__(self, name: str) -> None:
+        left = [pair for pair in self._pairs if pair[0] != name.lower()]
+        if len(left) == len(self._pairs):
+            raise KeyError(name)
+        self._pairs = left
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for name, _ in self._pairs))
+
+    def __len__(self) -> int:
+        return len(set(self))
+
+    def __repr__(self) -> str:
+        return f"ResponseHeaders({self._pairs!r})"
 
 
 class ErrorCode(IntEnum):

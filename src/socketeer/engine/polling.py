@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from socketeer.engine.http import ErrorCode, Response, error_response
+from socketeer.engine.jsonp import SCRIPT_HEADERS, read_form, write_script
 from socketeer.engine.session import State
 from socketeer.exceptions import PacketError
 from socketeer.protocol.packets import EnginePacket
@@ -31,13 +32,16 @@ _OK_HEADERS = ((b"content-type", b"text/html"), (b"cache-control", b"no-store"))
 class Polling:
     """Hold the packets that wait for a GET, and the GET that waits for packets.
 
-    ``binary`` tells whether the client takes binary bodies (Engine.IO 3 without ``b64``).
+    ``binary`` tells whether the client takes binary bodies (Engine.IO 3 without ``b64``); ``jsonp`` is the number of
+    the function that a JSONP client wants to be called.
     """
 
     __slots__ = (
         "_binary",
         "_buffer",
         "_buffered",
+        "_compress",
+        "_jsonp",
         "_last",
         "_posting",
         "_session",
@@ -48,9 +52,11 @@ class Polling:
 
     name = "polling"
 
-    def __init__(self, session: Session, *, binary: bool) -> None:
+    def __init__(self, session: Session, *, binary: bool, jsonp: str | None = None) -> None:
         self._session = session
         self._binary = binary
+        self._jsonp = jsonp
+        self._compress = False
         self._buffer: list[EnginePacket] = []
         self._buffered = 0
         self._wake: Callable[[], None] | None = None
@@ -58,6 +64,11 @@ class Polling:
         self._posting: Callable[[], object] | None = None  # stops the reading of a body
         self.post_cancelled = False
         self._last = _CLOSE  # what a waiting GET gets when the session ends
+
+    @property
+    def session_id(self) -> str:
+        """Give the id of the session."""
+        return self._session.id
 
     # -- to the client
 
@@ -76,7 +87,12 @@ class Polling:
         return self._buffered
 
     def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
-        """Buffer a text packet, if it is not empty, and its binary attachments next to each other."""
+        """Buffer a text packet, if it is not empty, and its binary attachments next to each other.
+
+        A payload may be compressed if any of its packets may.
+        """
+        if compress:
+            self._compress = True
         if text:
             self._buffer.append(EnginePacket(text))
             self._buffered += len(text)
@@ -151,12 +167,12 @@ class Polling:
             if session.state is State.CLOSING and session.transport is self:
                 session.end("forced close")
             packets = [self._last if session.state is State.CLOSED else _NOOP]
+        compress, self._compress = self._compress, False
         body, content_type = session.revision.codec.encode_payload(packets, binary=self._binary)
-        return Response(
-            200,
-            ((b"content-type", content_type.encode()), (b"cache-control", b"no-store")),
-            body,
-        )
+        if self._jsonp is not None:
+            return Response(200, SCRIPT_HEADERS, write_script(body, self._jsonp), compress)
+        headers = ((b"content-type", content_type.encode()), (b"cache-control", b"no-store"))
+        return Response(200, headers, body, compress)
 
     def abort_get(self) -> None:
         """Take note that the client gave up its GET: the session ends."""
@@ -187,8 +203,11 @@ class Polling:
         session = self._session
         if session.state is State.CLOSED:
             return error_response(ErrorCode.BAD_REQUEST)
+        binary = _is_binary(content_type)
         try:
-            packets = session.revision.codec.decode_payload(body, binary=_is_binary(content_type))
+            if self._jsonp is not None and not binary:
+                body = read_form(body)
+            packets = session.revision.codec.decode_payload(body, binary=binary)
         except PacketError as error:
             session.end("parse error", str(error))
             return error_response(ErrorCode.BAD_REQUEST)

@@ -6,14 +6,13 @@ the first request for one of them, and kept; so are their compressed forms.
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from socketeer.engine.compression import choose, compress
 from socketeer.engine.http import Response
 
 __all__ = ["NAMES", "ClientFiles"]
@@ -25,14 +24,8 @@ _SCRIPT = b"application/javascript; charset=utf-8"
 _MAP = b"application/json; charset=utf-8"
 _TEXT = b"text/plain; charset=utf-8"
 
-# In order of preference. HTTP's "deflate" is the zlib format.
-_CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda data: gzip.compress(data, 9, mtime=0),
-    "deflate": lambda data: zlib.compress(data, 9),
-}
-_ALIASES = {"x-gzip": "gzip"}
+_LEVEL = 9  # each file is compressed once
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
-_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 class ClientFiles:
@@ -63,7 +56,7 @@ class ClientFiles:
             return None
         if method not in ("GET", "HEAD"):
             return Response(405, ((b"allow", b"GET, HEAD"), (b"content-type", _TEXT)), b"Method Not Allowed")
-        coding = _choose(headers.get("accept-encoding", ""))
+        coding = choose(headers.get("accept-encoding", ""))
         try:
             etag = f'"{self.version}"'
             body = self._body(name, coding)
@@ -86,7 +79,7 @@ class ClientFiles:
             if coding == "identity":
                 body = (self._root / name).read_bytes()
             else:
-                body = _CODINGS[coding](self._body(name, "identity"))
+                body = compress(self._body(name, "identity"), coding, _LEVEL)
             self._bodies[name, coding] = body
         return body
 
@@ -94,27 +87,3 @@ class ClientFiles:
 def _is_known(etag: str, if_none_match: str) -> bool:
     """Compare weakly, as RFC 9110 (13.1.2) has it for ``If-None-Match``."""
     return if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match)
-
-
-def _choose(accept_encoding: str) -> str:
-    """Choose the coding that the client likes best, and ours where it does not care."""
-    weights = _weights(accept_encoding)
-    others = weights.get("*", 0.0)
-    best, most = "identity", weights.get("identity", 0.0)
-    for coding in reversed(_CODINGS):
-        weight = weights.get(coding, others)
-        if weight > 0 and weight >= most:
-            best, most = coding, weight
-    return best
-
-
-def _weights(accept_encoding: str) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for part in accept_encoding.lower().split(","):
-        coding, _, parameter = part.partition(";")
-        name, _, value = parameter.replace(" ", "").replace("\t", "").partition("=")
-        if name and (name != "q" or not _WEIGHT.fullmatch(value)):
-            continue
-        coding = coding.strip()
-        weights[_ALIASES.get(coding, coding)] = float(value) if name else 1.0
-    return weights

@@ -52,7 +52,7 @@ class Server(Broadcasting, Listening):
         self.options = ServerOptions.from_keywords(dict(options))
         self.driver = Driver()
         self.generate_id: Callable[[], str] = _generate_id
-        self.engine = Engine(self.options, self.driver.wheel, self, _generate_id)
+        self.engine = Engine(self.options, self.driver.wheel, self, _generate_id, self.driver.spawn)
         self._namespaces: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
         self.sockets = self._make_namespace("/")
@@ -204,7 +204,7 @@ class Server(Broadcasting, Listening):
         # meant.
         inner = whole.removeprefix(root)
         for candidate in (inner, path + inner if root.endswith(path) else whole):
-            if candidate == path:
+            if candidate == path and not self.options.add_trailing_slash:
                 return ""
             if candidate.startswith(path + "/"):
                 return str(candidate[len(path) + 1 :])

@@ -7,15 +7,19 @@ A WebSocket goes the fast lane where the web server offers the extension of
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
+from socketeer.engine.compression import choose, compress
 from socketeer.engine.handshake import Admission, Engine
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits, Sink
+from socketeer.transports.admission import admit
 from socketeer.transports.driver import Driver
 
 __all__ = ["TAKE_OVER", "EngineFrontend", "Receive", "Scope", "Send", "respond"]
@@ -33,6 +37,10 @@ _HEADER_PUNCTUATION = 4
 _LITTLE = 65536
 _UNWATCHED = 0.5
 """How long a poll waits before a task watches for the client giving it up: most are answered sooner, and cheaper so."""
+_MUCH = 32768
+"""From this size on a body is compressed in a thread, so that nobody else has to wait for it."""
+_OF_STARLETTE = ("session", "user", "auth")
+"""What middlewares of Starlette put into the scope, beside its state."""
 _WITHOUT_LENGTH = (204, 304)
 """The statuses that have no body and say nothing of its length (RFC 9110 section 8.6)."""
 
@@ -53,7 +61,16 @@ def request_from(scope: Scope) -> Request:
         address=client[0] if client else "",
         secure=scope.get("scheme") in ("https", "wss"),
         upgrade=scope["type"] == "websocket",
+        state=_state_of(scope),
     )
+
+
+def _state_of(scope: Scope) -> dict[str, Any]:
+    state: dict[str, Any] | None = scope.get("state")
+    found = {name: scope[name] for name in _OF_STARLETTE if name in scope}
+    if found:
+        return found if state is None else {**state, **found}
+    return {} if state is None else state
 
 
 def _parse_query(raw: str) -> dict[str, str]:
@@ -87,6 +104,8 @@ class EngineFrontend:
     def __init__(self, engine: Engine, driver: Driver) -> None:
         self._engine = engine
         self._driver = driver
+        compression = engine.options.http_compression
+        self._compressed_from = math.inf if compression is None else compression.threshold
 
     # -- HTTP
 
@@ -102,13 +121,32 @@ class EngineFrontend:
         if request.method == "OPTIONS" and cors:
             await respond(send, Response(204, engine.origins.preflight(origin, request.headers)))
             return
-        admission = engine.check(request)
+        admission = await admit(engine, request) if engine.hooked else engine.check(request)
         if isinstance(admission, Response):
             await respond(send, admission, cors)
             return
         response = await self._polling(admission, request, receive)
-        if response is not None:
-            await respond(send, response, cors)
+        if response is None:
+            return
+        if response.compress and len(response.body) >= self._compressed_from:
+            response = await self._compress(response, request)
+        if engine.decorated:
+            headers = engine.decorate((*response.headers, *cors), request, initial=admission.session is None)
+            response, cors = replace(response, headers=headers), ()
+        await respond(send, response, cors)
+
+    async def _compress(self, response: Response, request: Request) -> Response:
+        how, body = self._engine.options.http_compression, response.body
+        assert how is not None  # there is a size from which on bodies are compressed
+        coding = choose(request.headers.get("accept-encoding", ""))
+        headers = (*response.headers, (b"vary", b"Accept-Encoding"))
+        if coding != "identity":
+            headers = (*headers, (b"content-encoding", coding.encode("ascii")))
+            if len(body) < _MUCH:
+                body = compress(body, coding, how.level)
+            else:
+                body = await asyncio.to_thread(compress, body, coding, how.level)
+        return Response(response.status, headers, body)
 
     def _read_head(self, scope: Scope) -> Request | Response:
         """Read all of a request but its body, or give the answer that refuses it."""
@@ -121,8 +159,10 @@ class EngineFrontend:
 
     async def _polling(self, admission: Admission, request: Request, receive: Receive) -> Response | None:
         if admission.session is None:
-            polling = self._engine.open_polling(request, admission.revision)
-            return await self._get(polling, receive)
+            polling = self._engine.open_polling(request, admission.revision, admission.id)
+            response = await self._get(polling, receive)
+            extra = self._engine.handshake_headers(polling)
+            return replace(response, headers=(*response.headers, *extra)) if response and extra else response
         transport = admission.session.transport
         assert isinstance(transport, Polling)  # the engine refuses a request for another transport
         if request.method == "GET":
@@ -197,13 +237,17 @@ class EngineFrontend:
         engine = self._engine
         self._driver.bind()
         request = self._read_head(scope)
-        admission = request if isinstance(request, Response) else engine.check(request)
-        if isinstance(request, Response) or isinstance(admission, Response):
-            assert isinstance(admission, Response)
+        if isinstance(request, Response):
+            await _refuse_websocket(scope, receive, send, request)
+            return
+        admission = await admit(engine, request) if engine.hooked else engine.check(request)
+        if isinstance(admission, Response):
             await _refuse_websocket(scope, receive, send, admission)
             return
         take_over = (scope.get("extensions") or {}).get(TAKE_OVER)
         headers = list(engine.origins.response_headers(request.headers.get("origin")))
+        if engine.decorated:
+            headers = list(engine.decorate(tuple(headers), request, initial=admission.session is None))
         if take_over is not None:
             wire = take_over(engine.limits, headers)
             if wire is not None:  # None: the client has gone meanwhile
@@ -217,10 +261,15 @@ class EngineFrontend:
         await portable.run(receive)
 
     def _open(self, request: Request, admission: Admission, wire: Any) -> None:
-        if admission.session is None:
-            self._engine.open_websocket(request, admission.revision, wire)
+        engine = self._engine
+        if admission.session is not None:
+            engine.open_probe(admission.session, wire, text=request.wants_text)
+        elif admission.id in engine.sessions:  # taken while this WebSocket was being accepted
+            engine.name(request, admission, admission.id)
+            wire.close()
+            wire.disconnect()
         else:
-            self._engine.open_probe(admission.session, wire, text=request.wants_text)
+            engine.open_websocket(request, admission.revision, wire, admission.id)
 
 
 def _and_close(response: Response) -> Response:
