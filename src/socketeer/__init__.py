@@ -1,6 +1,8 @@
 """Socket.IO for Python."""
 
 from socketeer.engine.cors import Cors
+from socketeer.engine.hooks import ConnectionFailure
+from socketeer.engine.http import Request, Response, ResponseHeaders
 from socketeer.exceptions import (
     AckTimeout,
     ConnectionRefused,
@@ -12,7 +14,7 @@ from socketeer.exceptions import (
 from socketeer.options import ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate, ServerOptions
 from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
-from socketeer.server.handlers import BadArguments
+from socketeer.server.handlers import BadArguments, BadPayload
 from socketeer.server.handshake import Handshake
 from socketeer.server.namespace import Namespace, ParentNamespace
 from socketeer.server.server import Server
@@ -23,7 +25,9 @@ __all__ = [
     "Ack",
     "AckTimeout",
     "BadArguments",
+    "BadPayload",
     "BroadcastOperator",
+    "ConnectionFailure",
     "ConnectionRefused",
     "ConnectionStateRecovery",
     "Cookie",
@@ -36,6 +40,9 @@ __all__ = [
     "ParentNamespace",
     "PerMessageDeflate",
     "RemoteSocket",
+    "Request",
+    "Response",
+    "ResponseHeaders",
     "Server",
     "ServerOptions",
     "Socket",

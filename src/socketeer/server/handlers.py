@@ -7,38 +7,75 @@ reported, and the handler is not called.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from socketeer.exceptions import SocketeerError
+from socketeer.server.payloads import Misfit, Payload, read_payload
 
-__all__ = ["BadArguments", "Handler", "Handlers"]
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+__all__ = ["BadArguments", "BadPayload", "Handler", "Handlers"]
 
 
 class BadArguments(SocketeerError):
     """Report an event whose arguments do not fit its handler: the fault of the client."""
 
+    def __init__(self, event: Any, handler: str, reason: str) -> None:
+        super().__init__(f"event {event!r:.100}: {handler} {reason}")
+        self.event = event
+        self.reason = reason
+        """What does not fit, in words that may be shown to the client."""
+
+    def answer(self) -> dict[str, Any]:
+        """Give what the client gets that asked for an acknowledgement."""
+        return {"error": {"name": type(self).__name__, "message": self.reason}}
+
+
+class BadPayload(BadArguments):
+    """Report an argument that does not fit its annotation; ``__cause__`` is what the library that checked it said."""
+
+    def __init__(self, event: Any, handler: str, misfit: Misfit) -> None:
+        super().__init__(event, handler, f"does not take {misfit}")
+        self.reason = str(misfit)
+        self.argument = misfit.argument
+        """The name of the handler's parameter."""
+        self.path = misfit.path
+        """Where in the argument, as ``items[0].count``; empty where it is the argument itself."""
+
+    def answer(self) -> dict[str, Any]:
+        """Give what the client gets that asked for an acknowledgement."""
+        answer = super().answer()
+        answer["error"].update(argument=self.argument, path=self.path)
+        return answer
+
 
 class Handler:
     """Hold a function, what it takes, and whether it has to be awaited.
 
-    ``bound`` counts the arguments that come from this side, before those of the event. A ``plain`` handler can be
-    called with nothing further to be considered.
+    ``bound`` counts the arguments that come from this side, before those of the event. Where these are ``typed``, they
+    have to fit the annotations. A ``plain`` handler can be called with nothing further to be considered.
     """
 
-    __slots__ = ("bound", "function", "is_async", "least", "most", "once", "plain", "wants_ack")
+    __slots__ = ("bound", "function", "is_async", "least", "most", "once", "payload", "plain", "wants_ack")
 
-    def __init__(self, function: Callable[..., Any], *, bound: int = 0, once: bool = False) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, bound: int = 0, once: bool = False, typed: bool = False
+    ) -> None:
         if not callable(function):
             raise TypeError(f"a handler must be callable, not {function!r}")
         self.function = function
         self.bound = bound
         self.once = once
         self.is_async = _is_async(function)
-        self.least, self.most, self.wants_ack = _read_signature(function)
+        parameters = _parameters(function)
+        self.least, self.most, self.wants_ack = _count(function, parameters)
         if self.most is not None and self.most < bound:
             raise TypeError(f"{_name(function)} must take the socket as its first argument")
-        self.plain = not (self.is_async or once or self.wants_ack)
+        self.payload: Payload | None = read_payload(function, _of_the_event(parameters, bound)) if typed else None
+        self.plain = not (self.is_async or once or self.wants_ack or self.payload)
 
     def fits(self, count: int) -> bool:
         """Tell whether ``count`` arguments of an event can be passed."""
@@ -50,7 +87,21 @@ class Handler:
         least = max(self.least - self.bound, 0)
         most = None if self.most is None else self.most - self.bound
         takes = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-        return BadArguments(f"event {event!r}: {_name(self.function)} takes {takes} arguments, the client sent {count}")
+        return BadArguments(event, _name(self.function), f"takes {takes} arguments, the client sent {count}")
+
+    def take(self, event: object, args: list[Any]) -> list[Any]:
+        """Make the arguments of an event what the handler is to get; the list becomes its own.
+
+        Raises BadArguments where they do not fit.
+        """
+        if not self.fits(len(args)):
+            raise self.explain(event, len(args))
+        if self.payload is None:
+            return args
+        try:
+            return self.payload.convert(args)
+        except Misfit as misfit:
+            raise BadPayload(event, _name(self.function), misfit) from misfit.__cause__
 
     def trim(self, args: Sequence[Any]) -> Sequence[Any]:
         """Leave off the arguments that the handler does not declare: for events of this side, not of a client."""
@@ -65,16 +116,30 @@ def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
 
 
-def _read_signature(function: Callable[..., Any]) -> tuple[int, int | None, bool]:
-    """Give the least and the most positional arguments, and whether there is a parameter ``ack``."""
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
-        parameters = inspect.signature(function).parameters
+        if sys.version_info >= (3, 14):  # where annotations may name what is not defined
+            signature = inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+        else:
+            signature = inspect.signature(function)
     except (TypeError, ValueError):  # some builtins have none
-        return 0, None, False
+        return [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
+    return list(signature.parameters.values())
+
+
+def _of_the_event(parameters: list[inspect.Parameter], bound: int) -> list[inspect.Parameter]:
+    """Give the parameters that take arguments of an event."""
+    named = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    rest = [each for each in parameters if each.kind is each.VAR_POSITIONAL]
+    return [each for each in named if each.name != "ack"][bound:] + rest
+
+
+def _count(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> tuple[int, int | None, bool]:
+    """Give the least and the most positional arguments, and whether there is a parameter ``ack``."""
     least = 0
     most: int | None = 0
     wants_ack = False
-    for parameter in parameters.values():
+    for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
             most = None
         elif parameter.name == "ack" and parameter.kind is not parameter.VAR_KEYWORD:
