@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 from pathlib import Path
 
+import engineio
 import pytest
+import socketio
+from socketio.base_server import BaseServer
 
 import socketeer
 from socketeer.options import HttpCompression, ServerOptions
 from tests.examples.recipes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TABLES = ["README.md", "docs/options.md", "docs/security.md"]
 CODE = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES[1:]
@@ -34,7 +39,7 @@ def test_code_of_the_manual_runs(code: str) -> None:
     exec(compile(code, "the manual", "exec"), {"__name__": "main"})
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "options.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [ROOT / name for name in TABLES], ids=lambda page: page.stem)
 def test_defaults_of_the_options_are_the_true_ones(page: Path) -> None:
     options = ServerOptions()
     told = options_in(page)
@@ -65,6 +70,42 @@ def test_every_public_name_has_its_place_in_the_reference() -> None:
 def test_every_page_has_its_place_in_the_menu() -> None:
     menu = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2], re.MULTILINE)
     assert sorted(menu) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:])
+
+
+def words_of_the_first_column(page: str) -> set[str]:
+    cells = re.findall(r"^\| (.*?) \| ", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+    return {word for cell in cells for code in re.findall(r"`([^`]+)`", cell) for word in re.findall(r"\w+", code)}
+
+
+def test_everything_of_python_socketio_has_its_twin_or_a_reason() -> None:
+    classes = [socketio.AsyncServer, socketio.AsyncNamespace, socketio.AsyncManager, socketio.ASGIApp]
+    names = {name for cls in classes for name in dir(cls) if not name.startswith("_")}
+    for init in (BaseServer.__init__, socketio.ASGIApp.__init__, engineio.AsyncServer.__init__):
+        names |= set(inspect.signature(init).parameters) - {"self", "kwargs", "socketio_server"}
+    names |= {name for name, value in vars(socketio.exceptions).items() if inspect.isclass(value)}
+    assert names - words_of_the_first_column("from-python-socketio.md") == set()
+
+
+DECLARATIONS = [
+    "socket.io/dist/index.d.ts",
+    "socket.io/dist/namespace.d.ts",
+    "socket.io/dist/parent-namespace.d.ts",
+    "socket.io/dist/socket.d.ts",
+    "socket.io/dist/broadcast-operator.d.ts",
+    "socket.io-adapter/dist/in-memory-adapter.d.ts",
+    "engine.io/build/server.d.ts",
+    "engine.io/build/socket.d.ts",
+]
+MEMBER = r"^    (?!private|protected|constructor)(?:(?:get|set|static|readonly|abstract) )*([A-Za-z]\w*)[?<(:]"
+
+
+@pytest.mark.parametrize("declaration", DECLARATIONS)
+def test_everything_of_the_javascript_server_has_its_twin_or_a_reason(declaration: str) -> None:
+    """What its own declarations call public; ``message`` and ``name`` stand in errors and in options of cookies."""
+    text = (ROOT / "tests" / "js" / "node_modules" / declaration).read_text()
+    names = set(re.findall(MEMBER, re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL), re.MULTILINE))
+    assert len(names) > 2
+    assert names - words_of_the_first_column("from-javascript.md") - {"message", "name"} == set()
 
 
 def test_every_example_is_listed() -> None:
