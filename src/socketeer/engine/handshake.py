@@ -10,10 +10,12 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
+from socketeer.engine.conn import conn_of
 from socketeer.engine.cookies import CookieWriter
 from socketeer.engine.cors import OriginPolicy, is_malformed
 from socketeer.engine.events import Spawn
@@ -31,7 +33,10 @@ __all__ = ["Admission", "Application", "Engine"]
 
 _log = logging.getLogger("socketeer.engine")
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _ID = re.compile(r"[!-~]{1,200}")
+_OF_CONNECTIONS = frozenset({"drain", "flush"})
 
 
 class Application(Protocol):
@@ -75,6 +80,7 @@ class Engine(Hooks):
         self.on_drained: Callable[[], None] | None = None
         self._application = application
         self._random_id = random_id
+        self._forwarded: set[str] = set()
         self._cookie = CookieWriter(options.cookie) if options.cookie is not None else None
         self._first = _message(options.initial_packet) if options.initial_packet else None
         self._session_class = ObservedSession if trace_enabled() else Session
@@ -206,6 +212,25 @@ class Engine(Hooks):
         if self._first is not None:
             session.write(*self._first)
         self._application.session_opened(session, request)
+        for event in self._forwarded:
+            self._forward(event, session)
+        if self.has("connection"):
+            conn = conn_of(session)
+            self.fire("connection", conn)
+            conn.fire("open")
+
+    def _add(self, event: str, function: F, *, once: bool) -> F:
+        super()._add(event, function, once=once)
+        if event in _OF_CONNECTIONS and event not in self._forwarded:
+            self._forwarded.add(event)
+            for session in self.sessions.values():
+                self._forward(event, session)
+        return function
+
+    def _forward(self, event: str, session: Session) -> None:
+        """Let an event of a connection be one of the engine too."""
+        conn = conn_of(session)
+        conn.on(event, partial(self.fire, event, conn))
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.id, None)

@@ -44,8 +44,9 @@ class Hooks(Events):
 
     The events are ``connection_error`` (a :class:`ConnectionFailure`), ``initial_headers`` and ``headers`` (the
     :class:`~socketeer.engine.http.ResponseHeaders` of an answer, to be changed, and the request: the first once for
-    each session, the second for each answer), ``connection`` (the connection of a new session), and every
-    connection's ``flush`` and ``drain``.
+    each session, the second for each answer), ``connection`` (the
+    :class:`~socketeer.engine.conn.Conn` of a new session), and every connection's ``flush`` and ``drain``, after the
+    connection itself.
     """
 
     def __init__(self, asks_for_handshakes: bool, spawn: Spawn | None = None) -> None:
