@@ -566,3 +566,15 @@ def test_a_poll_that_was_released_by_an_upgrade_is_not_told_of_the_end() -> None
     wire = harness.upgrade(session)
     wire.lose()
     assert poll.packets() == ["6"]
+
+
+def test_a_payload_may_be_compressed_if_any_of_its_packets_may() -> None:
+    session, _, polling = EngineHarness().open_polling()
+    session.write(b"4one", (), False)
+    assert not Poll(polling).answer().compress
+    session.write(b"4one", (), False)
+    session.write(b"4two", ())
+    session.write(b"4three", (), False)
+    assert Poll(polling).answer().compress
+    session.write(b"4one", (b"1",), False)
+    assert not Poll(polling).answer().compress

@@ -6,6 +6,7 @@ Everything here stands where a driver or a server would stand; between them work
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -196,9 +197,10 @@ class Poll:
         response = self.answer()
         assert response.status == 200, response
         binary = (b"content-type", b"application/octet-stream") in response.headers
-        return packets_of(
-            self._polling._session.revision.codec.decode_payload(response.body, binary=binary),
-        )
+        body = response.body
+        if body.startswith(b"___eio["):
+            body = json.loads(body[body.index(b"(") + 1 : -2]).encode()
+        return packets_of(self._polling._session.revision.codec.decode_payload(body, binary=binary))
 
 
 def packets_of(packets: Sequence[EnginePacket]) -> list[str | bytes]:
