@@ -168,11 +168,15 @@ def _compile(expression: str) -> CodeType:
 
 
 def _innermost(function: Callable[..., Any]) -> Any:
+    """Give the function behind decorators, partial applications, methods and instances that can be called."""
     inner: Any = inspect.unwrap(function)
-    while isinstance(inner, partial):
-        inner = inspect.unwrap(inner.func)
-    if not hasattr(inner, "__globals__"):
-        inner = getattr(type(inner).__call__ if not inspect.ismethod(inner) else inner, "__func__", inner)
+    while not hasattr(inner, "__globals__"):
+        if isinstance(inner, partial):
+            inner = inspect.unwrap(inner.func)
+        elif inspect.ismethod(inner):
+            inner = inner.__func__
+        else:
+            return inner.__init__ if isinstance(inner, type) else type(inner).__call__
     return inner
 
 
