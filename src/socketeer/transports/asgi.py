@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from socketeer.engine.compression import choose, compress
+from socketeer.engine.deflate import Deflate
 from socketeer.engine.handshake import Admission, Engine
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
@@ -104,6 +105,8 @@ class EngineFrontend:
     def __init__(self, engine: Engine, driver: Driver) -> None:
         self._engine = engine
         self._driver = driver
+        deflate = engine.options.per_message_deflate
+        self._deflate = Deflate(deflate) if deflate is not None else None
         compression = engine.options.http_compression
         self._compressed_from = math.inf if compression is None else compression.threshold
 
@@ -249,7 +252,9 @@ class EngineFrontend:
         if engine.decorated:
             headers = list(engine.decorate(tuple(headers), request, initial=admission.session is None))
         if take_over is not None:
-            wire = take_over(engine.limits, headers)
+            offers = request.headers.get("sec-websocket-extensions")
+            agreement = self._deflate.negotiate(offers) if self._deflate is not None and offers else None
+            wire = take_over(engine.limits, headers, agreement)
             if wire is not None:  # None: the client has gone meanwhile
                 self._open(request, admission, wire)
             return

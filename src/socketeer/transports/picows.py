@@ -13,7 +13,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 
 from socketeer.engine.websocket import DEAF, Limits, Sink
 
-__all__ = ["Ping", "Wire", "begin", "feed", "make_protocol"]
+__all__ = ["COPY_LIMIT", "Ping", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
@@ -21,7 +21,7 @@ Ping = tuple[float | None, float | None]
 """The interval of WebSocket pings and the time to answer them, in seconds."""
 
 _TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION, WSMsgType.CLOSE
-_COPY_LIMIT = 8192
+COPY_LIMIT = 8192
 """Up to this size picows writes from a buffer of its own; a larger frame is framed in place, in one copy."""
 _FRAME_ROOM = 14
 _HIGH_WATER = 65536
@@ -68,29 +68,29 @@ class Wire(WSListener):
 
     @property
     def max_size(self) -> int:
-        """Give the largest message that may come, in bytes."""
+        """Give the largest frame that may come, in bytes."""
         return self._limits.max_size
 
     # -- to the client
 
     def send_text(self, data: bytes, compress: bool = True) -> None:
         """Send a text frame."""
-        if len(data) <= _COPY_LIMIT:
+        if len(data) <= COPY_LIMIT:
             self._transport.send(_TEXT, data)
         else:
             self._send_large(_TEXT, data)
 
     def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Send a binary frame."""
-        if len(data) <= _COPY_LIMIT:
+        if len(data) <= COPY_LIMIT:
             self._transport.send(_BINARY, data)
         else:
             self._send_large(_BINARY, data)
 
-    def _send_large(self, kind: WSMsgType, data: bytes) -> None:
+    def _send_large(self, kind: WSMsgType, data: bytes, compressed: bool = False) -> None:
         frame = bytearray(_FRAME_ROOM)
         frame += data
-        self._transport.send_reuse_external_bytearray(kind, frame, _FRAME_ROOM)
+        self._transport.send_reuse_external_bytearray(kind, frame, _FRAME_ROOM, True, compressed)
 
     def unsent(self) -> int:
         """Count the bytes that the operating system has not taken yet."""
@@ -189,10 +189,8 @@ class Wire(WSListener):
             self._fragments = [frame.get_payload_as_bytes()]
             self._fragmented_size = frame.payload_size
             self._fragmented_text = kind is _TEXT
-        elif kind is _TEXT:
-            self.sink.receive_text(frame.get_payload_as_bytes())
         else:
-            self.sink.receive_frame(frame.get_payload_as_bytes())
+            self._deliver(frame.get_payload_as_bytes(), kind is _TEXT)
 
     def _take_continuation(self, frame: WSFrame) -> None:
         fragments = self._fragments
@@ -203,15 +201,17 @@ class Wire(WSListener):
         self._fragmented_size += frame.payload_size
         if len(fragments) > self._limits.max_fragments:
             self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_fragments")
-        elif self._fragmented_size > self._limits.max_size:
+        elif self._fragmented_size > self.max_size:
             self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_http_buffer_size")
         elif frame.fin:
             self._fragments = None
-            message = b"".join(fragments)
-            if self._fragmented_text:
-                self.sink.receive_text(message)
-            else:
-                self.sink.receive_frame(message)
+            self._deliver(b"".join(fragments), self._fragmented_text)
+
+    def _deliver(self, message: bytes, text: bool) -> None:
+        if text:
+            self.sink.receive_text(message)
+        else:
+            self.sink.receive_frame(message)
 
     def _take_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if not transport.is_close_frame_sent:

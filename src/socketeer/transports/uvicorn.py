@@ -33,8 +33,10 @@ from uvicorn.protocols.utils import (
 )
 from uvicorn.server import ServerState
 
+from socketeer.engine.deflate import Agreement
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
+from socketeer.transports.deflate import DeflateWire
 from socketeer.transports.picows import Wire, begin, feed, make_protocol
 
 __all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]
@@ -277,11 +279,17 @@ class WebSocketProtocol(asyncio.Protocol):
         self._asgi = wire
         self._upgrade(wire, headers, ping=True)
 
-    def _take_over(self, limits: Limits, headers: list[tuple[bytes, bytes]]) -> Wire | None:
+    def _take_over(
+        self, limits: Limits, headers: list[tuple[bytes, bytes]], agreement: Agreement | None = None
+    ) -> Wire | None:
         """Give the connection to the caller for good; None if it is gone already."""
         if self._gone.is_set() or self._done:
             return None
-        wire = Wire(limits)
+        if agreement is None:
+            wire = Wire(limits)
+        else:
+            wire = DeflateWire(limits, agreement)
+            headers = [*headers, (b"Sec-WebSocket-Extensions", agreement.answer)]
         self._upgrade(wire, headers, ping=False)
         return wire
 
