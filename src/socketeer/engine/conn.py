@@ -54,21 +54,19 @@ def _show(packet: EnginePacket) -> ConnPacket:
 class Conn:
     """Be the Engine.IO connection of one client, with all its namespaces.
 
-    ==================  ====================  ==================================================================
-    event               arguments             when
-    ==================  ====================  ==================================================================
-    ``open``                                  the handshake is over (for listeners of the engine's ``connection``)
-    ``packet``          ``ConnPacket``        a packet came, before it is acted upon
-    ``packet_create``   ``ConnPacket``        a packet is about to be queued
-    ``data``            ``str`` or ``bytes``  a message came; ``message`` is the same
-    ``heartbeat``                             the client showed that it lives
-    ``upgrading``       transport             a WebSocket was asked for beside polling
-    ``upgrade``         transport             the connection moved to it
-    ``flush``           list of packets       these go to the transport
-    ``drain``                                 they went
-    ``error``           description           the connection broke; ``close`` follows
-    ``close``           reason, description   the connection is over
-    ==================  ====================  ==================================================================
+    | event | arguments | when |
+    |---|---|---|
+    | ``open`` |  | the handshake is over (for listeners of the engine's ``connection``) |
+    | ``packet`` | ``ConnPacket`` | a packet came, before it is acted upon |
+    | ``packet_create`` | ``ConnPacket`` | a packet is about to be queued |
+    | ``data`` | ``str`` or ``bytes`` | a message came; ``message`` is the same |
+    | ``heartbeat`` |  | the client showed that it lives |
+    | ``upgrading`` | transport | a WebSocket was asked for beside polling |
+    | ``upgrade`` | transport | the connection moved to it |
+    | ``flush`` | list of packets | these go to the transport |
+    | ``drain`` |  | they went |
+    | ``error`` | description | the connection broke; ``close`` follows |
+    | ``close`` | reason, description | the connection is over |
 
     A listener runs where the event happens and cannot be async.
     """
