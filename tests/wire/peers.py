@@ -335,6 +335,7 @@ class WebSocketPeer:
             raise Refused(Reply(status, fields, self._body(fields)))
         expected = base64.b64encode(hashlib.sha1(key + _ACCEPT_SUFFIX).digest()).decode()
         assert fields["sec-websocket-accept"] == expected
+        self.headers = fields
         self.extensions = fields.get("sec-websocket-extensions")
 
     def _body(self, fields: Mapping[str, str]) -> bytes:
