@@ -14,11 +14,16 @@ import socketio
 from socketio.base_server import BaseServer
 
 import socketeer
-from socketeer.options import HttpCompression, ServerOptions
+from socketeer.options import ConnectionStateRecovery, HttpCompression, ServerOptions
 from tests.examples.recipes import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TABLES = ["README.md", "docs/options.md", "docs/security.md"]
+TABLES = {
+    "README.md": ServerOptions(),
+    "docs/options.md": ServerOptions(),
+    "docs/security.md": ServerOptions(),
+    "docs/recovery.md": ConnectionStateRecovery(),
+}
 CODE = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES[1:]
@@ -39,10 +44,10 @@ def test_code_of_the_manual_runs(code: str) -> None:
     exec(compile(code, "the manual", "exec"), {"__name__": "main"})
 
 
-@pytest.mark.parametrize("page", [ROOT / name for name in TABLES], ids=lambda page: page.stem)
-def test_defaults_of_the_options_are_the_true_ones(page: Path) -> None:
-    options = ServerOptions()
-    told = options_in(page)
+@pytest.mark.parametrize("page", TABLES)
+def test_defaults_of_the_options_are_the_true_ones(page: str) -> None:
+    options = TABLES[page]
+    told = options_in(ROOT / page)
     assert told
     known = {"HttpCompression": HttpCompression}
     assert {name: eval(default, known) for name, default in told.items()} == {n: getattr(options, n) for n in told}
