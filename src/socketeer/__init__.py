@@ -1,5 +1,8 @@
 """Socket.IO for Python."""
 
+from socketeer.adapters.base import Adapter, Flags, LostSession, Selection
+from socketeer.adapters.memory import MemoryAdapter
+from socketeer.adapters.recovery import RecoveringAdapter
 from socketeer.engine.cors import Cors
 from socketeer.engine.hooks import ConnectionFailure
 from socketeer.engine.http import Request, Response, ResponseHeaders
@@ -12,6 +15,9 @@ from socketeer.exceptions import (
     UsageError,
 )
 from socketeer.options import ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate, ServerOptions
+from socketeer.protocol.packets import Packet, PacketType
+from socketeer.protocol.parsers import Decoder, Parser
+from socketeer.protocol.socket_msgpack import MSGPACK
 from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
 from socketeer.server.handlers import BadArguments, BadPayload
@@ -22,8 +28,10 @@ from socketeer.server.socket import Socket
 from socketeer.server.socket_operator import SocketOperator
 
 __all__ = [
+    "MSGPACK",
     "Ack",
     "AckTimeout",
+    "Adapter",
     "BadArguments",
     "BadPayload",
     "BroadcastOperator",
@@ -32,17 +40,26 @@ __all__ = [
     "ConnectionStateRecovery",
     "Cookie",
     "Cors",
+    "Decoder",
     "Disconnected",
+    "Flags",
     "Handshake",
     "HttpCompression",
+    "LostSession",
+    "MemoryAdapter",
     "Namespace",
+    "Packet",
     "PacketError",
+    "PacketType",
     "ParentNamespace",
+    "Parser",
     "PerMessageDeflate",
+    "RecoveringAdapter",
     "RemoteSocket",
     "Request",
     "Response",
     "ResponseHeaders",
+    "Selection",
     "Server",
     "ServerOptions",
     "Socket",

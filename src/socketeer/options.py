@@ -127,6 +127,7 @@ class Options(TypedDict, total=False):
     max_fragments: int
     max_buffered_bytes: int
     max_waiting_events: int
+    max_queued_events: int
     max_namespaces: int
     cors: Any
     allow_request: Callable[..., Any] | None
@@ -136,6 +137,7 @@ class Options(TypedDict, total=False):
     initial_packet: str | bytes | None
     add_trailing_slash: bool
     serve_client: bool
+    adapter: Callable[..., Any] | None
     parser: Any
     connection_state_recovery: ConnectionStateRecovery | Mapping[str, Any] | bool | None
     cleanup_empty_child_namespaces: bool
@@ -186,6 +188,8 @@ class ServerOptions:
     """The most unsent bytes of a session; one that reads too slowly to stay below is closed."""
     max_waiting_events: int = 1000
     """The most events that wait for a listener while the ``connection`` handlers of their socket have not returned."""
+    max_queued_events: int = 10_000
+    """The most events of a socket that wait for earlier ones, where they are ordered or pass ``socket.use``."""
     max_namespaces: int = 1000
     """The most namespaces that one connection may be in or join at a time."""
     cors: Any = None
@@ -204,6 +208,8 @@ class ServerOptions:
     """Serve ``path`` with a slash behind it only; False serves it without one too."""
     serve_client: bool = True
     """Serve the browser client below ``path``."""
+    adapter: Callable[..., Any] | None = None
+    """Make the adapter of a namespace: a callable of the namespace; by default rooms live in this process alone."""
     parser: Any = None
     """How Socket.IO packets are written: by default as JSON; ``socketeer.MSGPACK`` or a parser of one's own."""
     connection_state_recovery: ConnectionStateRecovery | None = None
@@ -380,6 +386,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "max_attachments": _is_count(0),
     "cors": _is_anything,
     "allow_request": _is_callable,
+    "adapter": _is_callable,
     "cookie": _is_cookie,
     "http_compression": _is_record(HttpCompression),
     "per_message_deflate": _is_record(PerMessageDeflate),

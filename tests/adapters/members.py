@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from socketeer.adapters.base import PLAIN, Flags
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.multiplex.encoded import Encoded
 
@@ -18,7 +19,8 @@ class KeepingMember:
         self.id = id
         self.room = room
         self.packets: list[Encoded] = []
-        self.volatile: list[bool] = []
+        self.recovers = True
+        self.flags: list[Flags] = []
         self.waiting: dict[int, Callable[[list[Any] | None], None]] = {}
         self.disconnects: list[bool] = []
         self.on_deliver: Callable[[], None] = lambda: None
@@ -26,13 +28,15 @@ class KeepingMember:
     def __repr__(self) -> str:
         return self.id
 
-    def deliver(self, packet: Encoded, *, volatile: bool = False) -> None:
+    def deliver(self, packet: Encoded, flags: Flags = PLAIN) -> None:
         """Keep a packet."""
         self.packets.append(packet)
-        self.volatile.append(volatile)
+        self.flags.append(flags)
         self.on_deliver()
 
-    def deliver_with_ack(self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None]) -> None:
+    def deliver_with_ack(
+        self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None], flags: Flags = PLAIN
+    ) -> None:
         """Keep a packet, and what waits for the answer."""
         self.packets.append(packet)
         self.waiting[id] = done

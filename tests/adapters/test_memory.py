@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketeer.adapters.base import Adapter, Member, Selection
+from socketeer.adapters.base import PLAIN, Adapter, Flags, Member, Selection
 from socketeer.adapters.memory import MemoryAdapter
-from socketeer.multiplex.encoded import encode_body
+from socketeer.multiplex.encoded import JsonFormat
 from tests.adapters.members import KeepingCollector, KeepingMember, Room
 
-EVENT = encode_body(["news", 1], 10)
+EVENT = JsonFormat(10).body(["news", 1])
 
 
 def names(members: Collection[Member]) -> list[str]:
@@ -202,11 +202,10 @@ def test_the_namespace_is_the_adapters_own() -> None:
     assert [packet.text for packet in ann.packets] == [b'42/chat,["news",1]', b'42/chat,5["news",1]']
 
 
-@pytest.mark.parametrize("local", [False, True])
-@pytest.mark.parametrize("volatile", [False, True])
-def test_the_flags_are_passed_on(house: Room, volatile: bool, local: bool) -> None:
-    house.adapter.broadcast(EVENT, Selection(), volatile=volatile, local=local)
-    assert [member.volatile for member in house.members.values()] == [[volatile]] * 4
+@pytest.mark.parametrize("flags", [PLAIN, Flags(volatile=True), Flags(compress=False), Flags(local=True)])
+def test_the_flags_are_passed_on(house: Room, flags: Flags) -> None:
+    house.adapter.broadcast(EVENT, Selection(), flags)
+    assert [member.flags for member in house.members.values()] == [[flags]] * 4
 
 
 class WatchedMembers(dict[str, KeepingMember]):
@@ -269,7 +268,7 @@ def test_rooms_may_change_while_a_broadcast_is_under_way(house: Room) -> None:
 
 def test_a_broadcast_may_start_another(house: Room) -> None:
     ann = house.members["ann"]
-    inner = encode_body(["inner"], 10)
+    inner = JsonFormat(10).body(["inner"])
 
     def echo() -> None:
         ann.on_deliver = lambda: None

@@ -7,7 +7,8 @@ from typing import Any
 
 from socketeer.engine.http import Request
 from socketeer.engine.session import Session
-from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.connection import Connection, connect
+from socketeer.multiplex.encoded import Format, JsonFormat
 from socketeer.protocol.revisions import REVISION_5, Revision
 from tests.support.virtual import EngineHarness, RecordingWire, request
 
@@ -48,7 +49,8 @@ class KeepingLink:
 class KeepingHost:
     """Let every client in at once, but for the namespaces in ``unknown``, ``slow`` and ``forbidden``."""
 
-    def __init__(self) -> None:
+    def __init__(self, written: Format | None = None) -> None:
+        self.format = written or JsonFormat(10)
         self.asked: list[tuple[str, Any, str]] = []
         self.links: dict[str, KeepingLink] = {}
         self.unknown: set[str] = set()
@@ -94,7 +96,7 @@ class ConnectionHarness(EngineHarness):
 
     def session_opened(self, session: Session, request: Request) -> None:
         """Put the connection on the session."""
-        self.connection = Connection(session, self.host, request)
+        self.connection = connect(session, self.host)
 
     @property
     def links(self) -> dict[str, KeepingLink]:

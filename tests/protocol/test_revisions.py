@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import pytest
@@ -51,31 +50,26 @@ def test_a_revision_cannot_be_changed() -> None:
         REVISION_4.engine = 4  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("namespace", "answer"), [("/", b"40"), ("/admin", b"40/admin,"), ("/né", "40/né,".encode())])
-def test_the_older_answer_to_connect_is_bare(namespace: str, answer: bytes) -> None:
-    assert REVISION_4.connected(namespace, "secret") == answer
+def test_the_older_answer_to_connect_is_bare() -> None:
+    assert REVISION_4.connected("secret", "pid") is None
 
 
-@pytest.mark.parametrize(("namespace", "answer"), [("/", b'40{"sid":"x-1"}'), ("/admin", b'40/admin,{"sid":"x-1"}')])
-def test_the_newer_answer_to_connect_carries_the_id(namespace: str, answer: bytes) -> None:
-    assert REVISION_5.connected(namespace, "x-1") == answer
+def test_the_newer_answer_to_connect_carries_the_id_and_what_recovers_it() -> None:
+    assert REVISION_5.connected("x-1", None) == {"sid": "x-1"}
+    assert REVISION_5.connected("x-1", "p") == {"sid": "x-1", "pid": "p"}
 
 
 @pytest.mark.parametrize(
-    ("data", "body"),
-    [(None, b'"Not authorized"'), ({"code": 1}, b'{"code":1}'), ("text", b'"text"'), (0, b"0"), ("", b'""')],
+    ("data", "payload"), [(None, "Not authorized"), ({"code": 1}, {"code": 1}), ("text", "text"), (0, 0), ("", "")]
 )
-def test_the_older_refusal_is_the_data_or_the_message(data: Any, body: bytes) -> None:
-    assert REVISION_4.refused("/", "Not authorized", data) == b"44" + body
-    assert REVISION_4.refused("/admin", "Not authorized", data) == b"44/admin," + body
+def test_the_older_refusal_is_the_data_or_the_message(data: Any, payload: Any) -> None:
+    assert REVISION_4.refused("Not authorized", data) == payload
 
 
 def test_the_newer_refusal_is_an_object() -> None:
-    assert REVISION_5.refused("/random", "Invalid namespace", None) == b'44/random,{"message":"Invalid namespace"}'
-    refusal = REVISION_5.refused("/", "no", {"code": [1, "é"]})
-    assert refusal[:2] == b"44"
-    assert json.loads(refusal[2:]) == {"message": "no", "data": {"code": [1, "é"]}}
-    assert json.loads(REVISION_5.refused("/", "no", 0)[2:]) == {"message": "no", "data": 0}
+    assert REVISION_5.refused("Invalid namespace", None) == {"message": "Invalid namespace"}
+    assert REVISION_5.refused("no", {"code": [1]}) == {"message": "no", "data": {"code": [1]}}
+    assert REVISION_5.refused("no", 0) == {"message": "no", "data": 0}
 
 
 def test_older_clients_compute_the_id_from_that_of_the_session() -> None:

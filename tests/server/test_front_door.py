@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from socketeer import ConnectionRefused, Server, Socket, UsageError
+from socketeer import ConnectionRefused, Server, Socket
 from tests.server.conftest import Served
 from tests.wire.peers import HalfPost, PollingPeer, WebSocketPeer, eventually, request
 
@@ -161,10 +161,18 @@ def test_a_parent_is_asked_with_what_the_client_said(serve: Serve) -> None:
     assert asked == [{}, {"token": 1}, {"token": "2"}]
 
 
-def test_events_of_clients_are_not_events_of_the_server() -> None:
-    for name in ("message", "disconnect", "chat"):
-        with pytest.raises(UsageError, match=f"@io.event\\('{name}'\\)"):
-            Server().on(name, lambda: None)
+def test_a_handler_of_other_servers_events_is_pointed_out_when_a_client_sends_one(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    io = Server()
+    io.on("chat", lambda *args: None)
+    client = serve(io).join()
+    client.emit("chat", 1)
+    client.emit("chat", 2)
+    assert client.silent()
+    (record,) = caplog.records
+    assert "@io.event('chat')" in record.getMessage()
+    caplog.clear()
 
 
 def test_off_removes_what_event_has_registered(serve: Serve) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from typing import Any
 
-from socketeer.adapters.base import AckCollector, Adapter, Member, Selection
+from socketeer.adapters.base import PLAIN, AckCollector, Adapter, Flags, Member, Selection
 from socketeer.multiplex.encoded import Body
 
 __all__ = ["MemoryAdapter"]
@@ -20,6 +20,7 @@ class MemoryAdapter(Adapter):
     """
 
     def __init__(self, namespace: str, members: Mapping[str, Member]) -> None:
+        super().__init__()
         self.namespace = namespace
         self.members = members
         self.rooms: dict[str, set[Member]] = {}
@@ -29,8 +30,15 @@ class MemoryAdapter(Adapter):
         """Put a socket into rooms."""
         own = self._rooms_of.setdefault(member, set())
         for room in rooms:
+            if room in own:
+                continue
             own.add(room)
-            self.rooms.setdefault(room, set()).add(member)
+            members = self.rooms.setdefault(room, set())
+            members.add(member)
+            if self._events is not None:
+                if len(members) == 1:
+                    self._events.fire("create-room", room)
+                self._events.fire("join-room", room, member.id)
 
     def remove(self, member: Member, room: str) -> None:
         """Take a socket out of a room; an empty room is gone."""
@@ -49,6 +57,10 @@ class MemoryAdapter(Adapter):
         members.discard(member)
         if not members:
             del self.rooms[room]
+        if self._events is not None:
+            self._events.fire("leave-room", room, member.id)
+            if not members:
+                self._events.fire("delete-room", room)
 
     def rooms_of(self, member: Member) -> Set[str]:
         """Give the rooms a socket is in."""
@@ -75,15 +87,17 @@ class MemoryAdapter(Adapter):
             excluded = set().union(*(self.rooms.get(room, ()) for room in selection.except_))
         return [member for member in chosen if member not in excluded]
 
-    def broadcast(self, body: Body, selection: Selection, *, volatile: bool = False, local: bool = False) -> None:
+    def broadcast(self, body: Body, selection: Selection, flags: Flags = PLAIN) -> None:
         """Send an event to every socket selected; it is encoded once."""
         members = self.select(selection)
         if members:
             packet = body.event(self.namespace)
             for member in members:
-                member.deliver(packet, volatile=volatile)
+                member.deliver(packet, flags)
 
-    def broadcast_with_ack(self, body: Body, id: int, selection: Selection, collector: AckCollector) -> None:
+    def broadcast_with_ack(
+        self, body: Body, id: int, selection: Selection, collector: AckCollector, flags: Flags = PLAIN
+    ) -> None:
         """Send an event to every socket selected and collect what they answer."""
         members = self.select(selection)
         collector.expect(len(members))
@@ -91,24 +105,24 @@ class MemoryAdapter(Adapter):
             packet = body.event(self.namespace, id)
             answered: Callable[[list[Any] | None], None] = collector.answered
             for member in members:
-                member.deliver_with_ack(packet, id, answered)
+                member.deliver_with_ack(packet, id, answered, flags)
 
-    async def fetch(self, selection: Selection) -> list[Any]:
+    async def fetch(self, selection: Selection, flags: Flags = PLAIN) -> list[Any]:
         """Give the sockets selected."""
         return list(self.select(selection))
 
-    def join(self, selection: Selection, rooms: tuple[str, ...]) -> None:
+    def join(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
         """Let every socket selected join ``rooms``."""
         for member in self.select(selection):
             member.join(rooms)
 
-    def leave(self, selection: Selection, rooms: tuple[str, ...]) -> None:
+    def leave(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
         """Let every socket selected leave ``rooms``."""
         for member in self.select(selection):
             for room in rooms:
                 member.leave(room)
 
-    def disconnect(self, selection: Selection, *, close: bool) -> None:
+    def disconnect(self, selection: Selection, *, close: bool, flags: Flags = PLAIN) -> None:
         """Put every socket selected out of the namespace, or close its whole connection."""
         for member in self.select(selection):
             member.disconnect(close)

@@ -6,15 +6,21 @@ joining a :class:`Link`. A packet that breaks the protocol raises ``PacketError`
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Protocol
 
+from socketeer.engine.http import Request
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.exceptions import PacketError
+from socketeer.multiplex.encoded import Format
 from socketeer.protocol import socket_json
 from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
+from socketeer.protocol.parsers import Decoder, check_packet
 
-__all__ = ["Connection", "Host", "Link"]
+__all__ = ["Connection", "Host", "Link", "ParserConnection", "connect"]
+
+_log = logging.getLogger("socketeer.multiplex")
 
 _load = socket_json.load
 _MOST_HEAD = len(b"42") + socket_json.MOST_DIGITS + len(b'["')
@@ -34,7 +40,12 @@ class Link(Protocol):
 
 
 class Host(Protocol):
-    """Decide about the namespaces of a connection."""
+    """Decide about the namespaces of a connection.
+
+    ``format`` is how its packets are written.
+    """
+
+    format: Format
 
     def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> None:
         """Begin to let the client join; call ``accept`` or ``refuse`` of the connection, now or later.
@@ -70,13 +81,11 @@ class Connection:
         "_root",
         "_waiting",
         "links",
-        "request",
         "session",
     )
 
-    def __init__(self, session: Session, host: Host, request: Any) -> None:
+    def __init__(self, session: Session, host: Host) -> None:
         self.session = session
-        self.request = request
         self.links: dict[str, Link] = {}
         self._host = host
         self._root: Link | None = None
@@ -91,6 +100,11 @@ class Connection:
         session.receiver = self
         if session.revision.implicit_root:
             self._begin("/", None, "")
+
+    @property
+    def request(self) -> Request:
+        """Give the request that opened the connection."""
+        return self.session.request
 
     # -- from the client
 
@@ -199,6 +213,8 @@ class Connection:
                 raise PacketError("more than max_waiting_events CONNECT packets before the main namespace was joined")
             packet.data = query
             self._waiting.append(packet)
+        elif len(self.links) + len(self._joining) >= self.session.options.max_namespaces:
+            self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused("Too many namespaces", None))
         else:
             self._begin(namespace, packet.data, query)
 
@@ -215,22 +231,26 @@ class Connection:
             self._left.discard(namespace)
         self._host.connect(self, namespace, auth, query)
 
-    def accept(self, namespace: str, link: Link, id: str) -> None:
-        """Let the client in: the answer to its CONNECT leaves now."""
+    def accept(self, namespace: str, link: Link, id: str, pid: str | None = None) -> None:
+        """Let the client in: the answer to its CONNECT leaves now, with the secret by which it can be recovered."""
         self._joining.pop(namespace, None)
         self.links[namespace] = link
         if namespace == "/":
             self._root = link
         self.session.wheel.stop(self._connect_timer)
         self._connect_timer = None
-        self.session.write(self.session.revision.connected(namespace, id), ())
+        self._write(PacketType.CONNECT, namespace, self.session.revision.connected(id, pid))
         self._go_on()
 
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer CONNECT with a refusal; the connection stays, for other namespaces or another try."""
         self._joining.pop(namespace, None)
-        self.session.write(self.session.revision.refused(namespace, message, data), ())
+        self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused(message, data))
         self._go_on()
+
+    def _write(self, kind: PacketType, namespace: str, data: Any = None) -> None:
+        packet = self._host.format.packet(kind, namespace, data)
+        self.session.write(packet.text, packet.attachments)
 
     def _go_on(self) -> None:
         if self._waiting and "/" not in self._joining:
@@ -244,6 +264,13 @@ class Connection:
     def is_joining(self, namespace: str) -> bool:
         """Tell whether an answer to CONNECT is still due."""
         return namespace in self._joining
+
+    def interpose(self, namespace: str, link: Link) -> None:
+        """Let another link take what comes for a namespace that was joined."""
+        if namespace in self.links:
+            self.links[namespace] = link
+            if namespace == "/":
+                self._root = link
 
     def set_joining(self, namespace: str, link: Link) -> None:
         """Name the link of a client that is joining: it is told if the connection is lost meanwhile."""
@@ -261,8 +288,9 @@ class Connection:
         self.detach(namespace)
         if self._left is None:
             self._left = set()
-        self._left.add(namespace)
-        self.session.write(socket_json.encode(PacketType.DISCONNECT, namespace), ())
+        if len(self._left) < self.session.options.max_namespaces:
+            self._left.add(namespace)
+        self._write(PacketType.DISCONNECT, namespace)
 
     def _connect_timed_out(self) -> None:
         self.session.close("forced close")
@@ -276,3 +304,41 @@ class Connection:
         wheel.stop(self._connect_timer)
         wheel.stop(self._attachment_timer)
         self._connect_timer = self._attachment_timer = None
+
+
+class ParserConnection(Connection):
+    """Multiplex the namespaces of one session whose packets are written by a parser of the application's choice."""
+
+    __slots__ = ("_decoder",)
+
+    def __init__(self, session: Session, host: Host, decoder: Decoder) -> None:
+        self._decoder = decoder
+        super().__init__(session, host)
+
+    def receive_text(self, data: bytes) -> None:
+        """Take a text message. Raises PacketError for what breaks the protocol."""
+        try:
+            self._add(data[1:].decode("utf-8", "surrogatepass"))
+        except UnicodeDecodeError:
+            raise PacketError("text that is not UTF-8") from None
+
+    def receive_binary(self, data: bytes) -> None:
+        """Take a binary message. Raises PacketError for what breaks the protocol."""
+        self._add(data)
+
+    def _add(self, chunk: str | bytes) -> None:
+        try:
+            packet = self._decoder.add(chunk)
+        except PacketError:
+            raise
+        except Exception as error:
+            _log.exception("the parser failed over a message of a client")
+            raise PacketError(f"the parser failed: {type(error).__name__}") from None
+        if packet is not None:
+            self._dispatch(check_packet(packet))
+
+
+def connect(session: Session, host: Host) -> Connection:
+    """Put a connection on a new session."""
+    decoder = host.format.decoder()
+    return Connection(session, host) if decoder is None else ParserConnection(session, host, decoder)

@@ -16,10 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from socketeer.protocol import socket_json
 from socketeer.protocol.engine_v3 import ENGINE_V3
 from socketeer.protocol.engine_v4 import ENGINE_V4
-from socketeer.protocol.packets import EngineCodec, PacketType
+from socketeer.protocol.packets import EngineCodec
 
 __all__ = ["REVISIONS", "REVISION_4", "REVISION_5", "Revision"]
 
@@ -41,30 +40,30 @@ class Revision:
     """Whether traffic for a namespace that was not joined ends the connection, or is ignored."""
     query_in_namespace: bool
     """Whether CONNECT carries its data as a query behind the namespace, or as a JSON object."""
-    connected: Callable[[str, str], bytes]
-    """Encode the answer to CONNECT from the namespace and the socket's id."""
-    refused: Callable[[str, str, Any], bytes]
-    """Encode a refusal from the namespace, the message and the application's data (None for none)."""
+    recovers: bool
+    """Whether clients can say what they missed while they were away."""
+    connected: Callable[[str, str | None], Any]
+    """Give the payload of the answer to CONNECT from the socket's id and the secret by which it can be recovered."""
+    refused: Callable[[str, Any], Any]
+    """Give the payload of a refusal from the message and the application's data (None for none)."""
     socket_id: Callable[[str, str, Callable[[], str]], str]
     """Give a socket its id, from the secret Engine.IO session id, the namespace, and a source of new ids."""
 
 
-def _connected_4(namespace: str, id: str) -> bytes:
-    return socket_json.encode(PacketType.CONNECT, namespace)
+def _connected_4(id: str, pid: str | None) -> None:
+    return None
 
 
-def _connected_5(namespace: str, id: str) -> bytes:
-    return socket_json.encode(PacketType.CONNECT, namespace, body=socket_json.dump({"sid": id})[0])
+def _connected_5(id: str, pid: str | None) -> dict[str, str]:
+    return {"sid": id} if pid is None else {"sid": id, "pid": pid}
 
 
-def _refused_4(namespace: str, message: str, data: Any) -> bytes:
-    body, _ = socket_json.dump(message if data is None else data)
-    return socket_json.encode(PacketType.CONNECT_ERROR, namespace, body=body)
+def _refused_4(message: str, data: Any) -> Any:
+    return message if data is None else data
 
 
-def _refused_5(namespace: str, message: str, data: Any) -> bytes:
-    error = {"message": message} if data is None else {"message": message, "data": data}
-    return socket_json.encode(PacketType.CONNECT_ERROR, namespace, body=socket_json.dump(error)[0])
+def _refused_5(message: str, data: Any) -> dict[str, Any]:
+    return {"message": message} if data is None else {"message": message, "data": data}
 
 
 def _socket_id_4(session_id: str, namespace: str, generate: Callable[[], str]) -> str:
@@ -84,6 +83,7 @@ REVISION_4 = Revision(
     implicit_root=True,
     strict_namespaces=False,
     query_in_namespace=True,
+    recovers=False,
     connected=_connected_4,
     refused=_refused_4,
     socket_id=_socket_id_4,
@@ -96,6 +96,7 @@ REVISION_5 = Revision(
     implicit_root=False,
     strict_namespaces=True,
     query_in_namespace=False,
+    recovers=True,
     connected=_connected_5,
     refused=_refused_5,
     socket_id=_socket_id_5,

@@ -14,9 +14,11 @@ from typing import Any
 import orjson
 
 from socketeer.exceptions import PacketError
-from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
+from socketeer.protocol.checks import check_payload
+from socketeer.protocol.packets import Packet, PacketType
+from socketeer.protocol.values import simplify
 
-__all__ = ["MOST_DIGITS", "check_event_name", "decode", "dump", "encode", "load", "restore", "split_query"]
+__all__ = ["MOST_DIGITS", "decode", "dump", "encode", "load", "restore", "split_query"]
 
 _SLASH, _DASH, _ZERO, _NINE = b"/-09"
 MOST_DIGITS = 15
@@ -61,7 +63,7 @@ def _placeholders_into(attachments: list[bytes]) -> Callable[[Any], Any]:
         if isinstance(value, bytes | bytearray | memoryview):
             attachments.append(bytes(value))
             return {"_placeholder": True, "num": len(attachments) - 1}
-        raise TypeError(f"{type(value).__name__} {value!r:.80}")
+        return simplify(value)
 
     return replace
 
@@ -132,7 +134,7 @@ def decode(data: bytes, max_attachments: int) -> Packet:
     number, after = _read_number(data, index, end)
     id = number if after > index else None
     payload = load(data[after:]) if after < end else None
-    _CHECKS[kind](payload, id, has_payload=after < end)
+    check_payload(kind, payload, id, has_payload=after < end)
     return Packet(kind, namespace, payload, id, attachments)
 
 
@@ -158,50 +160,6 @@ def split_query(namespace: str) -> tuple[str, str]:
     """Cut the query off a namespace, as clients of revision 4 send it: ``/admin?token=1``."""
     name, _, query = namespace.partition("?")
     return name, query
-
-
-def _check_connect(payload: Any, id: int | None, *, has_payload: bool) -> None:
-    if id is not None or (has_payload and not isinstance(payload, dict)):
-        raise PacketError("the payload of CONNECT must be an object")
-
-
-def _check_disconnect(payload: Any, id: int | None, *, has_payload: bool) -> None:
-    if id is not None or has_payload:
-        raise PacketError("DISCONNECT has no payload")
-
-
-def _check_event(payload: Any, id: int | None, *, has_payload: bool) -> None:
-    if not isinstance(payload, list) or not payload:
-        raise PacketError("the payload of EVENT must be an array that starts with the event's name")
-    check_event_name(payload[0])
-
-
-def check_event_name(name: Any) -> None:
-    """Raise PacketError unless ``name``, as it came from a peer, can be the name of an event."""
-    if isinstance(name, str):
-        if name in RESERVED_EVENTS:
-            raise PacketError(f"{name!r} is a reserved event name")
-    elif isinstance(name, bool) or not isinstance(name, int | float):
-        raise PacketError("the name of an event must be a string or a number")
-
-
-def _check_ack(payload: Any, id: int | None, *, has_payload: bool) -> None:
-    if not isinstance(payload, list) or id is None:
-        raise PacketError("ACK needs an id and an array")
-
-
-def _check_connect_error(payload: Any, id: int | None, *, has_payload: bool) -> None:
-    if id is not None:
-        raise PacketError("CONNECT_ERROR has no id")
-
-
-_CHECKS: dict[PacketType, Callable[..., None]] = {
-    PacketType.CONNECT: _check_connect,
-    PacketType.DISCONNECT: _check_disconnect,
-    PacketType.EVENT: _check_event,
-    PacketType.ACK: _check_ack,
-    PacketType.CONNECT_ERROR: _check_connect_error,
-}
 
 
 def restore(payload: list[Any], attachments: Sequence[bytes]) -> list[Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.exceptions import AckTimeout
-from socketeer.multiplex.encoded import encode_body
 
 if TYPE_CHECKING:
     from socketeer.server.socket import Socket
 
-__all__ = ["Ack", "Collector", "flatten"]
+__all__ = ["Ack", "Collector", "flatten", "settle"]
 
 
 def flatten(args: list[Any]) -> Any:
@@ -19,6 +20,20 @@ def flatten(args: list[Any]) -> Any:
     if len(args) == 1:
         return args[0]
     return tuple(args) if args else None
+
+
+def settle(future: asyncio.Future[Any]) -> Callable[[Exception | None, Any], None]:
+    """Give a callback that puts an error or a result into a future, unless nobody waits for it any more."""
+
+    def done(error: Exception | None, result: Any) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    return done
 
 
 class Ack:
@@ -38,9 +53,10 @@ class Ack:
         """
         if self._open is None:
             return
-        body = encode_body(list(args), self._socket.nsp.server.options.max_attachments)
+        nsp = self._socket.nsp
+        packet = nsp.format.body(list(args)).ack(nsp.name, self._id)
         self._open = None
-        self._socket.nsp.driver.call(self._socket.deliver, body.ack(self._socket.nsp.name, self._id))
+        nsp.driver.call(self._socket.deliver, packet)
 
     def returned(self, value: Any) -> None:
         """Take what a handler returned: the first value answers, and nothing at all only after the last handler.
@@ -58,16 +74,21 @@ class Ack:
 class Collector:
     """Collect the acknowledgements of one broadcast and say when they are complete."""
 
-    __slots__ = ("_done", "_expected", "_finished", "_left", "responses", "stop_timer", "timer")
+    __slots__ = ("_done", "_expected", "_finished", "_left", "_timer", "_wheel", "responses")
 
     def __init__(self, done: Callable[[AckTimeout | None, list[Any]], None]) -> None:
         self.responses: list[Any] = []
-        self.timer: Any = None
-        self.stop_timer: Callable[[], None] = lambda: None
+        self._timer: Timer | None = None
+        self._wheel: TimerWheel | None = None
         self._done = done
         self._expected: int | None = None
         self._left = 0
         self._finished = False
+
+    def start(self, wheel: TimerWheel, seconds: float) -> None:
+        """Begin to wait, so many seconds at the most."""
+        self._wheel = wheel
+        self._timer = wheel.call_later(seconds, self.time_out)
 
     def expect(self, count: int) -> None:
         """Take note of how many sockets the event goes to."""
@@ -94,5 +115,6 @@ class Collector:
     def _finish(self, error: AckTimeout | None) -> None:
         if not self._finished:
             self._finished = True
-            self.stop_timer()
+            if self._wheel is not None:
+                self._wheel.stop(self._timer)
             self._done(error, list(self.responses))

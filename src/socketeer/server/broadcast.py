@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from socketeer.adapters.base import Selection
+from socketeer.adapters.base import PLAIN, Flags, Selection
 from socketeer.exceptions import AckTimeout
-from socketeer.multiplex.encoded import Body, encode_body
+from socketeer.multiplex.encoded import Body
 from socketeer.protocol.packets import RESERVED_EVENTS
-from socketeer.server.acks import Collector
+from socketeer.server.acks import Collector, settle
 
 if TYPE_CHECKING:
     from socketeer.server.handshake import Handshake
@@ -24,17 +25,17 @@ EVERYBODY = Selection()
 AckCallback = Callable[..., Any]
 
 
-def encode_event(event: str | int, args: tuple[Any, ...], max_attachments: int) -> Body:
-    """Encode an event.
+def encode_event(event: str | int, args: tuple[Any, ...], namespace: Namespace) -> Body:
+    """Encode an event of a namespace.
 
-    Raises ``ValueError`` for a reserved name or too many binary values, ``TypeError`` for what JSON cannot say.
+    Raises ``ValueError`` for a reserved name or too many binary values, ``TypeError`` for what cannot be encoded.
     """
     if event.__class__ is not str:
         check_event(event)
     if event in RESERVED_EVENTS:
         raise ValueError(f"{event!r} is a reserved event name")
     try:
-        return encode_body([event, *args], max_attachments)
+        return namespace.format.body([event, *args], namespace.name)
     except (TypeError, ValueError) as error:
         raise type(error)(f"emit({event!r}): {error}") from None
 
@@ -150,34 +151,33 @@ class Broadcasting:
 class BroadcastOperator(Broadcasting):
     """Hold a selection of sockets and how to send to them; never changes, so it can be kept and used again."""
 
-    __slots__ = ("_local", "_namespace", "_selection", "_timeout", "_volatile")
+    __slots__ = ("_flags", "_namespace", "_selection", "_timeout")
 
     def __init__(
         self,
         namespace: Namespace,
         selection: Selection = EVERYBODY,
-        *,
-        volatile: bool = False,
-        local: bool = False,
+        flags: Flags = PLAIN,
         timeout: float | None = None,
     ) -> None:
         self._namespace = namespace
         self._selection = selection
-        self._volatile = volatile
-        self._local = local
+        self._flags = flags
         self._timeout = timeout
 
     def _operator(self) -> BroadcastOperator:
         return self
 
-    def with_flags(self, selection: Selection | None = None, **changes: Any) -> BroadcastOperator:
-        """Give an operator that differs in ``volatile``, ``local``, ``timeout`` or the selection."""
-        flags = {"volatile": self._volatile, "local": self._local, "timeout": self._timeout} | changes
-        return BroadcastOperator(self._namespace, self._selection if selection is None else selection, **flags)
+    def _selecting(self, selection: Selection) -> BroadcastOperator:
+        return BroadcastOperator(self._namespace, selection, self._flags, self._timeout)
+
+    def _with(self, **changes: bool) -> BroadcastOperator:
+        flags = dataclasses.replace(self._flags, **changes)
+        return BroadcastOperator(self._namespace, self._selection, flags, self._timeout)
 
     def to(self, *rooms: Rooms) -> BroadcastOperator:
         """Select the sockets in any of ``rooms``, beside those selected already."""
-        return self.with_flags(Selection(room_names((self._selection.rooms, *rooms)), self._selection.except_))
+        return self._selecting(Selection(room_names((self._selection.rooms, *rooms)), self._selection.except_))
 
     def in_(self, *rooms: Rooms) -> BroadcastOperator:
         """Select the sockets in any of ``rooms``: the same as :meth:`to`."""
@@ -185,30 +185,30 @@ class BroadcastOperator(Broadcasting):
 
     def except_(self, *rooms: Rooms) -> BroadcastOperator:
         """Leave out the sockets in any of ``rooms``; a socket's id is a room too."""
-        return self.with_flags(Selection(self._selection.rooms, room_names((self._selection.except_, *rooms))))
+        return self._selecting(Selection(self._selection.rooms, room_names((self._selection.except_, *rooms))))
 
     def timeout(self, seconds: float) -> BroadcastOperator:
         """Limit the wait for acknowledgements."""
-        return self.with_flags(timeout=check_timeout(seconds))
+        return BroadcastOperator(self._namespace, self._selection, self._flags, check_timeout(seconds))
 
     def compress(self, compress: bool) -> BroadcastOperator:
-        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
-        return self.with_flags()
+        """Say whether the packet may be compressed, where the options and the clients let it be."""
+        return self._with(compress=compress)
 
     @property
     def volatile(self) -> BroadcastOperator:
         """Drop the event for every client that cannot take it at once."""
-        return self.with_flags(volatile=True)
+        return self._with(volatile=True)
 
     @property
     def local(self) -> BroadcastOperator:
         """Stay within this process."""
-        return self.with_flags(local=True)
+        return self._with(local=True)
 
     def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
         """Send an event to every socket selected; see :meth:`Broadcasting.emit`."""
         namespace = self._namespace
-        body = encode_event(event, args, namespace.server.options.max_attachments)
+        body = encode_event(event, args, namespace)
         if ack is None:
             namespace.driver.call(self._broadcast, body)
         else:
@@ -216,7 +216,7 @@ class BroadcastOperator(Broadcasting):
             namespace.driver.call(self._broadcast_with_ack, body, ack)
 
     def _broadcast(self, body: Body) -> None:
-        self._namespace.adapter.broadcast(body, self._selection, volatile=self._volatile, local=self._local)
+        self._namespace.adapter.broadcast(body, self._selection, self._flags)
 
     def _broadcast_with_ack(self, body: Body, ack: AckCallback) -> None:
         namespace = self._namespace
@@ -230,43 +230,35 @@ class BroadcastOperator(Broadcasting):
 
         seconds = namespace.server.options.ack_timeout if self._timeout is None else self._timeout
         collector = Collector(done)
-        collector.timer = namespace.driver.wheel.call_later(seconds, collector.time_out)
-        collector.stop_timer = lambda: namespace.driver.wheel.stop(collector.timer)
-        namespace.adapter.broadcast_with_ack(body, id, self._selection, collector)
+        collector.start(namespace.driver.wheel, seconds)
+        namespace.adapter.broadcast_with_ack(body, id, self._selection, collector, self._flags)
 
     async def emit_with_ack(self, event: str | int, *args: Any) -> list[Any]:
         """Send an event and give the answers; see :meth:`Broadcasting.emit_with_ack`."""
         future: asyncio.Future[list[Any]] = self._namespace.future()
-
-        def done(error: AckTimeout | None, responses: list[Any]) -> None:
-            if not future.done():
-                if error is None:
-                    future.set_result(responses)
-                else:
-                    future.set_exception(error)
-
-        self.emit(event, *args, ack=done)
+        self.emit(event, *args, ack=settle(future))
         return await future
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
         """Give the sockets selected."""
         self._namespace.check_addressable()
         return [
-            RemoteSocket(self._namespace, member) for member in await self._namespace.adapter.fetch(self._selection)
+            RemoteSocket(self._namespace, member)
+            for member in await self._namespace.adapter.fetch(self._selection, self._flags)
         ]
 
     def sockets_join(self, *rooms: Rooms) -> None:
         """Let the sockets selected join ``rooms``."""
-        self._namespace.driver.call(self._namespace.adapter.join, self._selection, room_names(rooms))
+        self._namespace.driver.call(self._namespace.adapter.join, self._selection, room_names(rooms), self._flags)
 
     def sockets_leave(self, *rooms: Rooms) -> None:
         """Let the sockets selected leave ``rooms``."""
-        self._namespace.driver.call(self._namespace.adapter.leave, self._selection, room_names(rooms))
+        self._namespace.driver.call(self._namespace.adapter.leave, self._selection, room_names(rooms), self._flags)
 
     def disconnect_sockets(self, close: bool = False) -> None:
         """Put the sockets selected out of the namespace; with ``close``, close their connections."""
-        adapter, selection = self._namespace.adapter, self._selection
-        self._namespace.driver.call(lambda: adapter.disconnect(selection, close=close))
+        adapter, selection, flags = self._namespace.adapter, self._selection, self._flags
+        self._namespace.driver.call(lambda: adapter.disconnect(selection, close=close, flags=flags))
 
 
 class RemoteSocket:

@@ -17,7 +17,7 @@ from socketeer.server.payloads import Misfit, Payload, read_payload
 if sys.version_info >= (3, 14):
     import annotationlib
 
-__all__ = ["BadArguments", "BadPayload", "Handler", "Handlers"]
+__all__ = ["BadArguments", "BadPayload", "Handler", "Handlers", "event_parameters", "read_parameters"]
 
 
 class BadArguments(SocketeerError):
@@ -70,11 +70,11 @@ class Handler:
         self.bound = bound
         self.once = once
         self.is_async = _is_async(function)
-        parameters = _parameters(function)
+        parameters = read_parameters(function)
         self.least, self.most, self.wants_ack = _count(function, parameters)
         if self.most is not None and self.most < bound:
             raise TypeError(f"{_name(function)} must take the socket as its first argument")
-        self.payload: Payload | None = read_payload(function, _of_the_event(parameters, bound)) if typed else None
+        self.payload: Payload | None = read_payload(function, event_parameters(parameters, bound)) if typed else None
         self.plain = not (self.is_async or once or self.wants_ack or self.payload)
 
     def fits(self, count: int) -> bool:
@@ -116,7 +116,8 @@ def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def read_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Give the parameters of a function; their annotations may be strings."""
     try:
         if sys.version_info >= (3, 14):  # where annotations may name what is not defined
             signature = inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
@@ -127,7 +128,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return list(signature.parameters.values())
 
 
-def _of_the_event(parameters: list[inspect.Parameter], bound: int) -> list[inspect.Parameter]:
+def event_parameters(parameters: list[inspect.Parameter], bound: int) -> list[inspect.Parameter]:
     """Give the parameters that take arguments of an event."""
     named = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     rest = [each for each in parameters if each.kind is each.VAR_POSITIONAL]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, NamedTuple
 
-from socketeer.engine.http import Request
 from socketeer.multiplex.connection import Connection
 
 __all__ = ["Handshake", "Joining"]
@@ -52,7 +51,7 @@ class Handshake:
     @classmethod
     def of(cls, joining: Joining) -> Handshake:
         """Build it from the first request and what came with the namespace."""
-        request: Request = joining.connection.request
+        request = joining.connection.request
         return cls(
             headers=request.headers,
             query={**request.query, **joining.query} if joining.query else request.query,

@@ -10,13 +10,16 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from socketeer.adapters.base import Adapter, Selection
+from socketeer.adapters.base import PLAIN, Adapter, Flags, LostSession, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.exceptions import ConnectionRefused, UsageError
-from socketeer.multiplex.encoded import Body, encode_body, event_prefix
-from socketeer.server.broadcast import Broadcasting, BroadcastOperator
+from socketeer.multiplex.encoded import Body
+from socketeer.protocol.packets import PacketType
+from socketeer.server.acks import Collector, settle
+from socketeer.server.broadcast import AckCallback, Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake, Joining
+from socketeer.server.ordered import OrderedSocket
 from socketeer.server.socket import Socket
 
 if TYPE_CHECKING:
@@ -32,7 +35,9 @@ Matcher = str | re.Pattern[str] | Callable[..., Any]
 _log = logging.getLogger("socketeer.server")
 
 _CONNECTION = frozenset({"connection", "connect"})
-_OWN_EVENTS = _CONNECTION | {"error"}
+_OWN_EVENTS = _CONNECTION | {"error", "new_namespace"}
+"""The events of a namespace that no other server may send."""
+_OF_SOCKETS = frozenset({"disconnect", "disconnecting"})
 
 
 class Listening:
@@ -51,7 +56,9 @@ class Listening:
         """Call ``handler`` for an event of the namespace itself; as a decorator without ``handler``.
 
         ``connection`` (or ``connect``) gives the socket of a new client. ``error`` gives the exception of a handler, or
-        the ``BadArguments`` of an event that fits none; as further arguments the socket and the event, each or None.
+        the ``BadArguments`` of an event that fits none; further arguments: the socket and the event, each or None.
+        ``new_namespace``, of the server, gives a namespace that has been made. Any other name is that of an event which
+        other servers send by :meth:`server_side_emit`; those of clients are for ``socket.on`` and ``io.event``.
         """
         listener = self._listener()
         if handler is None:
@@ -101,6 +108,23 @@ class Listening:
         """
         return self._listener().add_middleware(middleware)
 
+    def server_side_emit(self, event: str, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event to this namespace on every other server of the cluster, not on this one.
+
+        ``ack`` is called once, with an error or None and the list of their answers: an empty one where there is no
+        other server. Raises ``ValueError`` for the events that a namespace has itself.
+        """
+        self._listener().emit_to_servers(event, args, ack)
+
+    async def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """Send an event to this namespace on every other server, and give their answers.
+
+        Raises ``AckTimeout``, which carries the answers so far, after the option ``ack_timeout``.
+        """
+        future: asyncio.Future[list[Any]] = self._listener().future()
+        self.server_side_emit(event, *args, ack=settle(future))
+        return await future
+
 
 class Namespace(Broadcasting, Listening):
     """Hold one namespace; made by ``Server.of``."""
@@ -114,9 +138,19 @@ class Namespace(Broadcasting, Listening):
         self.handlers = Handlers()
         self.own_handlers = Handlers()
         self.middlewares: list[Middleware] = []
-        self.adapter: Adapter = MemoryAdapter(name, self.sockets)
-        self.event_prefix = event_prefix(name)
+        self.format = server.format
+        self.recovery = server.options.connection_state_recovery is not None
+        """Whether clients that lost their connection may come back as what they were."""
+        self.adapter: Adapter = server.make_adapter(self)
+        self.event_prefix = None if self.recovery else self.format.prefix(name)
+        """What stands before every plain event; None where there is more to an event than that."""
+        self.parent: ParentNamespace | None = None
+        """The parent of a namespace that was made because a client asked for it."""
+        self._socket_class = OrderedSocket if server.options.event_concurrency == "ordered" else Socket
         self._ack_ids = itertools.count()
+        self._arriving = 0  # clients that are on their way in
+        self._misplaced: set[Any] = set()
+        self.adapter.on_empty = self.tidy
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -131,10 +165,8 @@ class Namespace(Broadcasting, Listening):
 
     def listen(self, event: str, function: F, *, once: bool = False) -> F:
         """Register a handler of the namespace itself."""
-        if event not in _OWN_EVENTS:
-            raise UsageError(
-                f"{event!r} is an event of a socket: use socket.on({event!r}, ...) or @io.event({event!r})"
-            )
+        if event in _OF_SOCKETS:
+            raise UsageError(f"{event!r} is an event of a socket: use socket.on({event!r}) or @io.event({event!r})")
         self.own_handlers.add("connection" if event in _CONNECTION else event, Handler(function, once=once))
         return function
 
@@ -147,7 +179,7 @@ class Namespace(Broadcasting, Listening):
         """Register a handler for every socket."""
         if event in _CONNECTION:
             return self.listen("connection", function)
-        self.handlers.add(event, Handler(function, bound=1))
+        self.handlers.add(event, Handler(function, bound=1, typed=True))
         return function
 
     def add_middleware(self, middleware: F) -> F:
@@ -169,14 +201,45 @@ class Namespace(Broadcasting, Listening):
 
     def connect(self, joining: Joining) -> None:
         """Begin to let a client in, unless it has gone meanwhile."""
+        pid = joining.auth.get("pid") if self.recovery and isinstance(joining.auth, dict) else None
+        if isinstance(pid, str) and joining.connection.session.revision.recovers:
+            self._arriving += 1
+            self.driver.spawn(self._restore(joining, pid, joining.auth.get("offset")))
+        else:
+            self._let_in(joining, None)
+
+    async def _restore(self, joining: Joining, pid: str, offset: Any) -> None:
+        lost = None
+        try:
+            if offset is None or isinstance(offset, str):
+                lost = await self.adapter.restore(pid, offset)
+        except Exception as error:
+            self.report(error, None, "connection")
+        self._arriving -= 1
+        if lost is not None:
+            if not joining.connection.is_joining(self.name):
+                self.adapter.persist(lost)
+            secrets = ("pid", "offset")
+            auth = {name: value for name, value in joining.auth.items() if name not in secrets}
+            joining = joining._replace(auth=auth)
+        self._let_in(joining, lost)
+
+    def _let_in(self, joining: Joining, lost: LostSession | None) -> None:
         connection = joining.connection
         if not connection.is_joining(self.name):
+            self.tidy()
             return
         revision = connection.session.revision
         id = revision.socket_id(connection.session.id, self.name, self.server.generate_id)
-        socket = Socket(self, connection, id, Handshake.of(joining))
+        socket = self._socket_class(self, connection, id if lost is None else lost.id, Handshake.of(joining))
+        self._arriving += 1
         connection.set_joining(self.name, socket)
-        if self.middlewares:
+        skip = False
+        if lost is not None:
+            socket.recover(lost)
+            recovery = self.server.options.connection_state_recovery
+            skip = recovery is not None and recovery.skip_middlewares
+        if self.middlewares and not skip:
             self._go_through(socket, iter(tuple(self.middlewares)))
         else:
             socket.connect()
@@ -211,7 +274,7 @@ class Namespace(Broadcasting, Listening):
     def _refuse_by(self, socket: Socket, error: Exception) -> None:
         if isinstance(error, ConnectionRefused):
             try:
-                encode_body([error.message, error.data], 0)
+                self.format.packet(PacketType.CONNECT_ERROR, self.name, [error.message, error.data])
             except (TypeError, ValueError) as unspeakable:
                 error = unspeakable
         if isinstance(error, ConnectionRefused):
@@ -229,14 +292,67 @@ class Namespace(Broadcasting, Listening):
 
     def remember(self, socket: Socket) -> None:
         """Count a socket among the connected ones."""
+        self._arriving -= 1
         self.sockets[socket.id] = socket
         self.adapter.add(socket, (socket.id,))
+
+    def give_up(self, socket: Socket) -> None:
+        """Forget a socket that was on its way in."""
+        self._arriving -= 1
+        self.adapter.remove_all(socket)
+        self.tidy()
 
     def forget(self, socket: Socket) -> None:
         """Count a socket no longer among the connected ones, and take it out of its rooms."""
         if self.sockets.get(socket.id) is socket:
             del self.sockets[socket.id]
         self.adapter.remove_all(socket)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Let the server forget a namespace that was made on demand and that nobody is in, or may come back to."""
+        unused = not (self.sockets or self._arriving) and self.adapter.is_empty()
+        if unused and self.parent is not None and self.server.options.cleanup_empty_child_namespaces:
+            self.parent.children.pop(self.name, None)
+            self.server.forget_namespace(self)
+
+    # -- other servers
+
+    def emit_to_servers(self, event: str, args: tuple[Any, ...], ack: AckCallback | None) -> None:
+        """Send an event to this namespace on every other server."""
+        if event in _OWN_EVENTS:
+            raise ValueError(f"{event!r} is an event of the namespace itself")
+        self.driver.call(self._emit_to_servers, [event, *args], ack)
+
+    def _emit_to_servers(self, args: list[Any], ack: AckCallback | None) -> None:
+        if ack is None:
+            self.adapter.server_side_emit(args)
+            return
+        callback = ack
+        collector = Collector(lambda error, responses: self.call_back(callback, error, responses))
+        collector.start(self.driver.wheel, self.server.options.ack_timeout)
+        self.adapter.server_side_emit(args, collector)
+
+    def receive_server_side_emit(self, args: list[Any], answer: Callable[..., None] | None = None) -> None:
+        """Take an event of another server; called by the adapter. ``answer`` sends an acknowledgement back."""
+        event = args[0]
+        for handler in self.own_handlers.by_event.get(event, ()):
+            if handler.once and not self.own_handlers.discard(event, handler):
+                continue
+            self.driver.spawn(self._run_own(handler, args[1:], event, answer))
+
+    async def _run_own(self, handler: Handler, args: list[Any], event: Any, answer: Callable[..., None] | None) -> None:
+        try:
+            if handler.wants_ack:
+                value = handler.function(*handler.trim(args), ack=answer)
+            else:
+                value = handler.function(*handler.trim(args))
+            if inspect.isawaitable(value):
+                value = await value
+            if answer is not None and not handler.wants_ack:
+                answer(*(value if isinstance(value, tuple) else () if value is None else (value,)))
+        except Exception as error:
+            self.report(error, None, event)
 
     # -- for sockets and operators
 
@@ -254,6 +370,24 @@ class Namespace(Broadcasting, Listening):
 
     def check_addressable(self) -> None:
         """Raise UsageError where there are no sockets of one's own to wait for."""
+
+    def note_unheard(self, socket: Socket, event: Any) -> None:
+        """Take note of an event that nobody listens to; somebody may have listened in the wrong place."""
+        _log.debug("%s: nobody listens to %.100r", socket.id, event)
+        if event in self.own_handlers.by_event and event not in _OWN_EVENTS and event not in self._misplaced:
+            self._misplaced.add(event)
+            _log.warning(
+                "a client sent %r, whose handler was registered with io.on(), for events of other servers: "
+                "use @io.event(%r), or socket.on() within a connection handler",
+                event,
+                event,
+            )
+
+    def fire(self, event: str, *args: Any) -> None:
+        """Call the handlers of an event of the namespace itself."""
+        for handler in self.own_handlers.by_event.get(event, ()):
+            if not handler.once or self.own_handlers.discard(event, handler):
+                self.call_back(handler.function, *handler.trim(args))
 
     def call_back(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a callback of the application, which may be async; its exception is reported."""
@@ -330,6 +464,13 @@ class ParentNamespace(Namespace):
         child.middlewares[:0] = self.middlewares
         self.children[child.name] = child
 
+    def tidy(self) -> None:
+        """Do nothing: a parent stays."""
+
+    def emit_to_servers(self, event: str, args: tuple[Any, ...], ack: AckCallback | None) -> None:
+        """Raise UsageError: what other servers have are the children."""
+        self.check_addressable()
+
     def listen(self, event: str, function: F, *, once: bool = False) -> F:
         """Register a handler with every child, now and later."""
         super().listen(event, function, once=once)
@@ -371,22 +512,22 @@ class _Children(MemoryAdapter):
         super().__init__(parent.name, {})
         self._parent = parent
 
-    def broadcast(self, body: Body, selection: Selection, *, volatile: bool = False, local: bool = False) -> None:
+    def broadcast(self, body: Body, selection: Selection, flags: Flags = PLAIN) -> None:
         """Send an event to every socket selected of every child."""
         for child in self._parent.children.values():
-            child.adapter.broadcast(body, selection, volatile=volatile, local=local)
+            child.adapter.broadcast(body, selection, flags)
 
-    def join(self, selection: Selection, rooms: tuple[str, ...]) -> None:
+    def join(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
         """Let every socket selected of every child join ``rooms``."""
         for child in self._parent.children.values():
-            child.adapter.join(selection, rooms)
+            child.adapter.join(selection, rooms, flags)
 
-    def leave(self, selection: Selection, rooms: tuple[str, ...]) -> None:
+    def leave(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
         """Let every socket selected of every child leave ``rooms``."""
         for child in self._parent.children.values():
-            child.adapter.leave(selection, rooms)
+            child.adapter.leave(selection, rooms, flags)
 
-    def disconnect(self, selection: Selection, *, close: bool) -> None:
-        """Put every socket selected out of every child."""
-        for child in self._parent.children.values():
-            child.adapter.disconnect(selection, close=close)
+    def disconnect(self, selection: Selection, *, close: bool, flags: Flags = PLAIN) -> None:
+        """Put every socket selected out of every child, some of which may go for want of others."""
+        for child in list(self._parent.children.values()):
+            child.adapter.disconnect(selection, close=close, flags=flags)

@@ -32,7 +32,7 @@ from uuid import UUID
 
 import msgspec
 
-__all__ = ["Misfit", "Payload", "is_model", "read_payload"]
+__all__ = ["Misfit", "Payload", "evaluate", "is_model", "read_payload"]
 
 _LONGEST_REASON = 200
 _MOST_CONVERTERS = 1000
@@ -122,7 +122,7 @@ def read_payload(function: Callable[..., Any], parameters: Sequence[inspect.Para
     rest: _Converter | None = None
     for parameter in parameters:
         try:
-            annotation = _evaluate(parameter.annotation, function)
+            annotation = evaluate(parameter.annotation, function)
             converter = _find_converter(annotation, function)
         except Exception as error:
             name = getattr(function, "__qualname__", repr(function))
@@ -139,7 +139,7 @@ def read_payload(function: Callable[..., Any], parameters: Sequence[inspect.Para
 # -- what annotations mean
 
 
-def _evaluate(annotation: Any, function: Callable[..., Any]) -> Any:
+def evaluate(annotation: Any, function: Callable[..., Any]) -> Any:
     """Give the type that an annotation means: a string stands for an expression where the function was defined."""
     if isinstance(annotation, type):
         return annotation
@@ -176,7 +176,8 @@ def _innermost(function: Callable[..., Any]) -> Any:
         elif inspect.ismethod(inner):
             inner = inner.__func__
         else:
-            return inner.__init__ if isinstance(inner, type) else type(inner).__call__
+            is_class = isinstance(inner, type)
+            return getattr(inner if is_class else type(inner), "__init__" if is_class else "__call__")
     return inner
 
 

@@ -10,14 +10,18 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 from urllib.parse import parse_qsl
 
 from socketeer import debug
+from socketeer.adapters.base import Adapter
+from socketeer.adapters.memory import MemoryAdapter
+from socketeer.adapters.recovery import RecoveringAdapter
 from socketeer.engine.handshake import Engine
 from socketeer.engine.http import Request, Response
 from socketeer.engine.session import Session
-from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.connection import Connection, connect
+from socketeer.multiplex.encoded import Format, JsonFormat, ParserFormat
 from socketeer.options import Options, ServerOptions
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.client_files import ClientFiles
@@ -50,6 +54,9 @@ class Server(Broadcasting, Listening):
     def __init__(self, **options: Unpack[Options]) -> None:
         debug.enable()
         self.options = ServerOptions.from_keywords(dict(options))
+        parser = self.options.parser
+        self.format: Format = JsonFormat(self.options.max_attachments) if parser is None else ParserFormat(parser)
+        """How the packets of every client are written."""
         self.driver = Driver()
         self.generate_id: Callable[[], str] = _generate_id
         self.engine = Engine(self.options, self.driver.wheel, self, _generate_id, self.driver.spawn)
@@ -98,13 +105,42 @@ class Server(Broadcasting, Listening):
             if isinstance(parent.matcher, re.Pattern) and parent.matches(name, None):
                 parent.adopt(namespace)
                 break
+        self._announce(namespace)
         return namespace
+
+    def _announce(self, namespace: Namespace) -> None:
+        """Tell the ``new_namespace`` handlers, where it is not the main one."""
+        if len(self._namespaces) > 1:
+            self.sockets.fire("new_namespace", namespace)
+
+    def forget_namespace(self, namespace: Namespace) -> None:
+        """Forget a namespace that was made on demand."""
+        if self._namespaces.get(namespace.name) is namespace:
+            del self._namespaces[namespace.name]
+            self.driver.spawn(namespace.adapter.close())
+            _log.debug("forgot the namespace %s", namespace.name)
+
+    def make_adapter(self, namespace: Namespace) -> Adapter:
+        """Make the adapter of a new namespace: by the option ``adapter``, or one for this process alone."""
+        options = self.options
+        if options.adapter is not None:
+            return cast("Adapter", options.adapter(namespace))
+        if options.connection_state_recovery is None:
+            return MemoryAdapter(namespace.name, namespace.sockets)
+        return RecoveringAdapter(
+            namespace.name,
+            namespace.sockets,
+            options.connection_state_recovery,
+            self.driver.wheel,
+            options.ping_interval + options.ping_timeout,
+            self.generate_id,
+        )
 
     # -- from the engine
 
     def session_opened(self, session: Session, request: Request) -> None:
         """Put a connection on a new session."""
-        Connection(session, self, request)
+        connect(session, self)
 
     def connection_closed(self, connection: Connection) -> None:
         """Do nothing: the namespaces were told one by one."""
@@ -155,8 +191,10 @@ class Server(Broadcasting, Listening):
         if child is None:
             child = Namespace(self, joining.namespace)
             self._namespaces[joining.namespace] = child
+            child.parent = parent
             parent.adopt(child)
             _log.debug("made the namespace %s", child.name)
+            self._announce(child)
         child.connect(joining)
 
     # -- towards the web

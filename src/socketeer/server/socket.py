@@ -9,7 +9,9 @@ from enum import Enum
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from socketeer.adapters.base import Selection
+from socketeer.adapters.base import PLAIN, Flags, LostSession, Selection
+from socketeer.engine.conn import Conn, conn_of
+from socketeer.engine.http import Request
 from socketeer.multiplex.connection import Connection
 from socketeer.multiplex.encoded import Body, Encoded
 from socketeer.server.acks import Ack
@@ -21,8 +23,9 @@ from socketeer.server.broadcast import (
     encode_event,
     room_names,
 )
-from socketeer.server.handlers import Handler, Handlers
+from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake
+from socketeer.server.packet_guard import PacketGuard
 from socketeer.server.socket_operator import SocketOperator
 from socketeer.transports.driver import EAGER
 
@@ -56,6 +59,19 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
 }
 
 
+_RECOVERABLE = frozenset(
+    {
+        "transport error",
+        "transport close",
+        "forced close",
+        "ping timeout",
+        "server shutting down",
+        "forced server close",
+    }
+)
+"""The reasons for which a socket ends but its client may come back."""
+
+
 class Socket:
     """Be one client in one namespace.
 
@@ -67,8 +83,12 @@ class Socket:
         "_any",
         "_attaching",
         "_connection",
+        "_guard",
         "_handlers",
+        "_lost",
         "_open",
+        "_outgoing",
+        "_plain",
         "_session",
         "_shared",
         "_state",
@@ -79,6 +99,7 @@ class Socket:
         "handshake",
         "id",
         "nsp",
+        "recovered",
     )
 
     def __init__(self, nsp: Namespace, connection: Connection, id: str, handshake: Handshake) -> None:
@@ -90,13 +111,19 @@ class Socket:
         """What the client said when it connected."""
         self.data: dict[str, Any] = {}
         """Whatever the application keeps for this client; visible through ``fetch_sockets()``."""
+        self.recovered = False
+        """Whether the client has come back, and is what it was: see the option ``connection_state_recovery``."""
         self._connection = connection
         self._session = connection.session
         self._open = True  # whether it may send: until the client has left
+        self._plain = nsp.event_prefix is not None  # whether nothing stands between emit() and the session
         self._state = State.JOINING
         self._shared = nsp.handlers.by_event
         self._handlers: Handlers | None = None
         self._any: tuple[Handler, ...] = ()
+        self._outgoing: tuple[Handler, ...] = ()
+        self._guard: PacketGuard | None = None
+        self._lost: LostSession | None = None  # what would be kept of it
         self._acks: dict[int, Callable[[list[Any] | None], None]] | None = None
         self._unstarted = 0  # handlers that wait for the next round of the event loop
         self._attaching = 0  # connection handlers that have not returned
@@ -132,6 +159,26 @@ class Socket:
     def server(self) -> Server:
         """Give the server."""
         return self.nsp.server
+
+    @property
+    def request(self) -> Request:
+        """Give the request that opened the connection; ``request.state`` is what middleware has found out."""
+        return self._session.request
+
+    @property
+    def conn(self) -> Conn:
+        """Give the Engine.IO connection below, which all namespaces of the client share."""
+        return conn_of(self._session)
+
+    @property
+    def client(self) -> Connection:
+        """Give what stands between the namespaces of the client and its Engine.IO connection."""
+        return self._connection
+
+    @property
+    def recovers(self) -> bool:
+        """Tell whether the client can say what it got last."""
+        return self._session.revision.recovers
 
     @property
     def protocol(self) -> int:
@@ -172,7 +219,7 @@ class Socket:
     def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
         if self._handlers is None:
             self._handlers = Handlers()
-        self._handlers.add(event, Handler(function, once=once))
+        self._handlers.add(event, Handler(function, once=once, typed=True))
         if self._waiting and not self._waiting_all:
             self.nsp.driver.call_soon(self._admit_waiting)
         return function
@@ -185,6 +232,24 @@ class Socket:
     def listeners(self, event: str | int) -> list[Callable[..., Any]]:
         """Give the handlers of an event that belong to this socket alone."""
         return [] if self._handlers is None else self._handlers.functions(event)
+
+    def event_names(self) -> list[str | int]:
+        """Give the events that this socket alone has handlers for."""
+        return [] if self._handlers is None else list(self._handlers.by_event)
+
+    def use(self, middleware: F) -> F:
+        """Let ``middleware`` see each event of the client before its handlers, with its name and its list of arguments.
+
+        It may be async, and may change the list; events wait for the one before them. Raising drops the event: the
+        exception goes to the ``error`` handlers of the socket, or where there are none of the namespace.
+        """
+        if not callable(middleware):
+            raise TypeError(f"a middleware must be callable, not {middleware!r}")
+        if self._guard is None:
+            self._guard = PacketGuard(self)
+            self._connection.interpose(self.nsp.name, self._guard)
+        self._guard.middlewares.append(middleware)
+        return middleware
 
     def on_any(self, handler: F) -> F:
         """Call ``handler`` with the name and the arguments of every event, before the event's own handlers."""
@@ -204,6 +269,28 @@ class Socket:
         """Give the catch-all handlers."""
         return [handler.function for handler in self._any]
 
+    def on_any_outgoing(self, handler: F) -> F:
+        """Call ``handler`` with the name and the arguments of every event that is sent to this client."""
+        self._set_outgoing((*self._outgoing, Handler(handler)))
+        return handler
+
+    def prepend_any_outgoing(self, handler: F) -> F:
+        """Call ``handler`` for every event that is sent, before the other such handlers."""
+        self._set_outgoing((Handler(handler), *self._outgoing))
+        return handler
+
+    def off_any_outgoing(self, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one handler of what is sent, or all."""
+        self._set_outgoing(tuple(h for h in self._outgoing if handler is not None and h.function is not handler))
+
+    def listeners_any_outgoing(self) -> list[Callable[..., Any]]:
+        """Give the handlers of what is sent."""
+        return [handler.function for handler in self._outgoing]
+
+    def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
+        self._outgoing = handlers
+        self._plain = self._open and not handlers and self.nsp.event_prefix is not None
+
     # -- emitting
 
     def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
@@ -213,16 +300,23 @@ class Socket:
         ``TypeError`` for arguments that cannot be encoded. Does nothing once the client is gone.
         """
         nsp = self.nsp
-        body = encode_event(event, args, nsp.server.options.max_attachments)
+        body: Any = encode_event(event, args, nsp)
         if ack is not None:
-            nsp.driver.call(self.ask, body, False, self.plain_callback(ack))
-        elif nsp.driver.elsewhere:
-            nsp.driver.call(self.deliver, body.event(nsp.name))
-        elif self._open:
-            if body.attachments:
-                self._session.write(*body.event(nsp.name))
-            else:
-                self._session.write(nsp.event_prefix + body.text, ())
+            nsp.driver.call(self.ask, body, PLAIN, self.plain_callback(ack))
+        elif self._plain and not nsp.driver.elsewhere and not body.attachments:
+            self._session.write(nsp.event_prefix + body.text, ())
+        else:
+            nsp.driver.call(self.emit_body, body, PLAIN)
+
+    def emit_body(self, body: Body, flags: Flags) -> None:
+        """Send an event that has been encoded."""
+        nsp = self.nsp
+        if not nsp.recovery:
+            self.deliver(body.event(nsp.name), flags)
+        elif self._state is State.JOINING:
+            self.deliver((nsp.adapter.stamp(body) if self.recovers else body).event(nsp.name), flags)
+        else:  # so that it is kept for the client
+            nsp.adapter.broadcast(body, Selection((self.id,)), flags)
 
     def send(self, *args: Any, ack: AckCallback | None = None) -> None:
         """Send a ``message`` event."""
@@ -242,13 +336,13 @@ class Socket:
         return SocketOperator(self, timeout=check_timeout(seconds))
 
     def compress(self, compress: bool) -> SocketOperator:
-        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
-        return SocketOperator(self)
+        """Say whether the packet may be compressed, where the options and the client let it be."""
+        return SocketOperator(self).compress(compress)
 
     @property
     def volatile(self) -> SocketOperator:
         """Drop the event if the client cannot take it at once."""
-        return SocketOperator(self, volatile=True)
+        return SocketOperator(self).volatile
 
     # -- to others
 
@@ -295,13 +389,13 @@ class Socket:
     def _disconnect(self, close: bool) -> None:
         connection = self._connection
         if close:
-            self._open = False
+            self._shut()
             for name, link in list(connection.links.items()):
                 connection.leave(name)
                 link.left("server namespace disconnect")
             connection.close("forced server close")
         elif self.connected:
-            self._open = False
+            self._shut()
             connection.leave(self.nsp.name)
             self.left("server namespace disconnect")
         elif self._state is State.JOINING:
@@ -323,6 +417,10 @@ class Socket:
                     del args[0]
                 self._call(handler, args, event, None if id is None else Ack(self, id, 1))
                 return
+            if handler.payload is not None:
+                del args[0]
+                self._offer(handler, args, event, None if id is None else Ack(self, id, 1))
+                return
         if self._waiting is not None and (self._waiting_all or not self._has_handlers(event)):
             self._wait(args, id)
         else:
@@ -339,21 +437,29 @@ class Socket:
     def left(self, reason: str, description: str | None = None) -> None:
         """Go through the end of the socket: ``disconnecting``, the rooms, ``disconnect``."""
         if self._state is State.JOINING:
-            self._open = False
+            self._shut()
             self._become(State.DISCONNECTED)
-            self.nsp.adapter.remove_all(self)
+            if self.recovered:
+                self._persist(reason)
+            self.nsp.give_up(self)
         elif self._state is State.CONNECTED:
-            self._open = False
-            if self._waiting_all:  # its events come first, and they wait for the connection handlers
-                self.nsp.driver.call_soon(self._leave, reason, description)
-            else:
-                self._leave(reason, description)
+            self._shut()
+            self._depart(reason, description)
+
+    def _depart(self, reason: str, description: str | None) -> None:
+        if self._waiting_all:  # its events come first, and they wait for the connection handlers
+            self.nsp.driver.call_soon(self._leave, reason, description)
+        else:
+            self._leave(reason, description)
 
     def _leave(self, reason: str, description: str | None) -> None:
         if self._state is not State.CONNECTED:
             return
         self._admit_waiting()
         self._become(State.LEAVING)
+        self._fire_disconnecting(reason, description)
+
+    def _fire_disconnecting(self, reason: str, description: str | None) -> None:
         if self._fire("disconnecting", reason, description):
             self.nsp.driver.call_soon(self._gone, reason, description)
         else:
@@ -361,12 +467,29 @@ class Socket:
 
     def _gone(self, reason: str, description: str | None) -> None:
         self._become(State.DISCONNECTED)
+        self._persist(reason)
         self.nsp.forget(self)
+        self._fail_acks()
+        self._fire("disconnect", reason, description)
+        self._waiting = None
+
+    def _shut(self) -> None:
+        """Send nothing any more."""
+        self._open = self._plain = False
+
+    def _fail_acks(self) -> None:
+        """Tell whoever waits for an acknowledgement that none will come."""
         acks, self._acks = self._acks, None
         for done in (acks or {}).values():
             done(None)
-        self._fire("disconnect", reason, description)
-        self._waiting = None
+
+    def _persist(self, reason: str) -> None:
+        """Let the adapter keep what belongs to the client, if it did not leave on purpose."""
+        adapter, lost = self.nsp.adapter, self._lost
+        if lost is not None and reason in _RECOVERABLE:
+            lost.rooms = tuple(adapter.rooms_of(self))
+            lost.data = self.data
+            adapter.persist(lost)
 
     def _fire(self, event: str, *args: Any) -> bool:
         """Call the handlers of an event of this side; tell whether one of them has not begun to run."""
@@ -389,15 +512,38 @@ class Socket:
         self.nsp.remember(self)
         self._waiting = []
         self._waiting_all = True
-        self._connection.accept(self.nsp.name, self, self.id)
+        self._enter()
         unstarted = self._unstarted
-        for handler in self.nsp.connection_handlers():
-            self._attaching += 1
+        handlers = self.nsp.connection_handlers()
+        self._attaching = len(handlers)
+        for handler in handlers:
             self._start(handler, handler.trim((self,)), "connection", None, self._attached)
         if self._unstarted > unstarted:
             self.nsp.driver.call_soon(self._begin_dispatch)
         else:
             self._begin_dispatch()
+
+    def _enter(self) -> None:
+        """Answer the client's CONNECT, and send what it missed where it has come back."""
+        adapter = self.nsp.adapter
+        missed: list[Encoded] = []
+        if self.nsp.recovery and self.recovers:
+            if self._lost is None:
+                self._lost = LostSession(self.id, self.nsp.server.generate_id(), (), self.data)
+            else:
+                missed = adapter.missed(self._lost)
+            self._lost.since = adapter.position()
+        pid = None if self._lost is None else self._lost.pid
+        self._connection.accept(self.nsp.name, self._guard or self, self.id, pid)
+        for packet in missed:
+            self.deliver(packet)
+
+    def recover(self, lost: LostSession) -> None:
+        """Be what the client was before it lost its connection."""
+        self._lost = lost
+        self.data = lost.data
+        self.recovered = True
+        self.nsp.adapter.add(self, lost.rooms)
 
     def refuse(self, message: str, data: Any) -> None:
         """Tell the client that it was not let in."""
@@ -433,6 +579,17 @@ class Socket:
 
     # -- dispatch
 
+    def refuse_event(self, error: Exception, event: Any) -> None:
+        """Report an event that a middleware has dropped."""
+        if self._handlers_of("error"):
+            self._fire("error", error)
+        else:
+            self.nsp.report(error, self, event)
+
+    def overrun(self) -> None:
+        """End the connection of a client that sends faster than its events are handled."""
+        self._session.end("transport error", "more than max_queued_events events wait to be handled")
+
     def _handlers_of(self, event: Any) -> tuple[Handler, ...]:
         shared = self._shared.get(event)
         if self._handlers is None:
@@ -452,17 +609,21 @@ class Socket:
         for handler in self._any:
             self._offer(handler, args, event, ack if handler.wants_ack else None)
         if not handlers and not self._any:
-            _log.debug("%s: nobody listens to %.100r", self.id, event)
+            self.nsp.note_unheard(self, event)
         for handler in handlers:
             self._offer(handler, args[1:], event, ack)
 
     def _offer(self, handler: Handler, args: list[Any], event: Any, ack: Ack | None) -> None:
-        if handler.fits(len(args)):
-            if handler.once and not self._discard_once(event, handler):
-                return
-            self._start(handler, [self, *args] if handler.bound else args, event, ack)
-        else:
-            self.nsp.report(handler.explain(event, len(args)), self, event)
+        try:
+            taken = handler.take(event, args)
+        except Exception as error:
+            self.nsp.report(error, self, event)
+            if ack is not None and isinstance(error, BadArguments):
+                ack(error.answer())
+            return
+        if handler.once and not self._discard_once(event, handler):
+            return
+        self._start(handler, [self, *taken] if handler.bound else taken, event, ack)
 
     def _discard_once(self, event: Any, handler: Handler) -> bool:
         own = self._handlers is not None and self._handlers.discard(event, handler)
@@ -498,8 +659,7 @@ class Socket:
             else:
                 value = handler.function(*args)
             if value.__class__ is CoroutineType:  # of an async function, or what any other function has given back
-                self._unstarted += not EAGER
-                self.nsp.driver.spawn(self._run(value, event, ack, then))
+                self._spawn(self._run(value, event, ack, then))
                 return
             if ack is not None:
                 ack.returned(value)
@@ -507,6 +667,10 @@ class Socket:
             self.nsp.report(error, self, event)
         if then is not None:
             then()
+
+    def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
+        self._unstarted += not EAGER
+        self.nsp.driver.spawn(running)
 
     def _call_later(
         self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None, then: Callable[[], None] | None
@@ -519,6 +683,13 @@ class Socket:
     ) -> None:
         self._unstarted -= not EAGER
         try:
+            await self._finish(coroutine, event, ack)
+        finally:
+            if then is not None:
+                then()
+
+    async def _finish(self, coroutine: Coroutine[Any, Any, Any], event: Any, ack: Ack | None) -> None:
+        try:
             value = await coroutine
             if ack is not None:
                 ack.returned(value)
@@ -529,30 +700,34 @@ class Socket:
             if task is None or task.cancelling():
                 raise
             self.nsp.report(error, self, event)  # of a future that the handler awaited
-        finally:
-            if then is not None:
-                then()
 
     # -- to the client
 
-    def deliver(self, packet: Encoded, *, volatile: bool = False) -> None:
+    def deliver(self, packet: Encoded, flags: Flags = PLAIN) -> None:
         """Send a packet; a volatile one only if it can leave at once."""
-        session = self._session
-        if self._open and (not volatile or session.writable):
-            session.write(packet.text, packet.attachments)
+        if self._open:
+            if self._outgoing and packet.args:
+                self._show_outgoing(packet.args)
+            if flags is PLAIN:
+                self._session.write(packet.text, packet.attachments)
+            elif not flags.volatile or self._session.writable:
+                self._session.write(packet.text, packet.attachments, flags.compress)
 
-    def deliver_with_ack(self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None]) -> None:
+    def _show_outgoing(self, args: Sequence[Any]) -> None:
+        for handler in self._outgoing:
+            self.nsp.call_back(handler.function, *handler.trim(args))
+
+    def deliver_with_ack(
+        self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None], flags: Flags = PLAIN
+    ) -> None:
         """Send an event that asks for an acknowledgement; ``done`` gets its arguments, or None if the client leaves."""
         if not self._open:
             done(None)
             return
-        self._expect_ack(id, done)
-        self._session.write(packet.text, packet.attachments)
-
-    def _expect_ack(self, id: int, done: Callable[[list[Any] | None], None]) -> None:
         if self._acks is None:
             self._acks = {}
         self._acks[id] = done
+        self.deliver(packet, flags)
 
     def plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
         """Wrap a callback that gets the answer alone, and nothing where there is none."""
@@ -563,13 +738,13 @@ class Socket:
 
         return done
 
-    def ask(self, body: Body, volatile: bool, done: Callable[[list[Any] | None], None]) -> int:
-        """Send an event that asks for an acknowledgement, and give the id under which it is awaited."""
+    def ask(self, body: Body, flags: Flags, done: Callable[[list[Any] | None], None]) -> int:
+        """Send an event that asks for an acknowledgement, and give the id under which it is awaited.
+
+        Where it is dropped for being volatile nobody will answer, but the wait ends when the client leaves.
+        """
         id = self.nsp.next_ack_id()
-        if volatile and self._open and not self._session.writable:
-            self._expect_ack(id, done)  # nobody will answer, but the wait ends when the client leaves
-        else:
-            self.deliver_with_ack(body.event(self.nsp.name, id), id, done)
+        self.deliver_with_ack(body.event(self.nsp.name, id), id, done, flags)
         return id
 
     def forget_ack(self, id: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from socketeer.adapters.base import PLAIN, Flags, Selection
 from socketeer.exceptions import AckTimeout, Disconnected
 from socketeer.multiplex.encoded import Body
-from socketeer.server.acks import flatten
+from socketeer.server.acks import flatten, settle
 from socketeer.server.broadcast import AckCallback, BroadcastOperator, Rooms, check_timeout, encode_event
 
 if TYPE_CHECKING:
@@ -20,30 +22,30 @@ __all__ = ["SocketOperator"]
 class SocketOperator:
     """Hold how to send to one socket; never changes, so it can be kept and used again."""
 
-    __slots__ = ("_socket", "_timeout", "_volatile")
+    __slots__ = ("_flags", "_socket", "_timeout")
 
-    def __init__(self, socket: Socket, *, volatile: bool = False, timeout: float | None = None) -> None:
+    def __init__(self, socket: Socket, flags: Flags = PLAIN, timeout: float | None = None) -> None:
         self._socket = socket
-        self._volatile = volatile
+        self._flags = flags
         self._timeout = timeout
 
     def timeout(self, seconds: float) -> SocketOperator:
         """Limit the wait for an acknowledgement."""
-        return SocketOperator(self._socket, volatile=self._volatile, timeout=check_timeout(seconds))
+        return SocketOperator(self._socket, self._flags, check_timeout(seconds))
 
     def compress(self, compress: bool) -> SocketOperator:
-        """Say whether the packet may be compressed. Nothing is compressed yet, so this changes nothing."""
-        return self
+        """Say whether the packet may be compressed, where the options and the client let it be."""
+        return SocketOperator(self._socket, dataclasses.replace(self._flags, compress=compress), self._timeout)
 
     @property
     def volatile(self) -> SocketOperator:
         """Drop the event if the client cannot take it at once."""
-        return SocketOperator(self._socket, volatile=True, timeout=self._timeout)
+        return SocketOperator(self._socket, dataclasses.replace(self._flags, volatile=True), self._timeout)
 
     @property
     def broadcast(self) -> BroadcastOperator:
         """Select every other socket of the namespace, with the same flags."""
-        return self._socket.broadcast.with_flags(volatile=self._volatile, timeout=self._timeout)
+        return BroadcastOperator(self._socket.nsp, Selection((), (self._socket.id,)), self._flags, self._timeout)
 
     def to(self, *rooms: Rooms) -> BroadcastOperator:
         """Select the other sockets in any of ``rooms``, with the same flags."""
@@ -68,11 +70,11 @@ class SocketOperator:
         """
         socket = self._socket
         nsp = socket.nsp
-        body = encode_event(event, args, nsp.server.options.max_attachments)
+        body = encode_event(event, args, nsp)
         if ack is None:
-            nsp.driver.call(self._deliver, body)
+            nsp.driver.call(socket.emit_body, body, self._flags)
         elif self._timeout is None:
-            nsp.driver.call(socket.ask, body, self._volatile, socket.plain_callback(ack))
+            nsp.driver.call(socket.ask, body, self._flags, socket.plain_callback(ack))
         else:
             callback = ack
 
@@ -94,23 +96,11 @@ class SocketOperator:
         """
         nsp = self._socket.nsp
         future: asyncio.Future[Any] = nsp.future()
-
-        def done(error: Exception | None, args: list[Any]) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(flatten(args))
-            else:
-                future.set_exception(error)
-
-        stop_waiting = self._emit_with_ack(encode_event(event, args, nsp.server.options.max_attachments), done)
+        stop_waiting = self._emit_with_ack(encode_event(event, args, nsp), settle(future))
         try:
-            return await future
+            return flatten(await future)
         finally:
             stop_waiting()
-
-    def _deliver(self, body: Body) -> None:
-        self._socket.deliver(body.event(self._socket.nsp.name), volatile=self._volatile)
 
     def _emit_with_ack(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> Callable[[], None]:
         socket = self._socket
@@ -134,5 +124,5 @@ class SocketOperator:
 
         if self._timeout is not None:
             timer = wheel.call_later(self._timeout, expired)
-        number = socket.ask(body, self._volatile, answered)
+        number = socket.ask(body, self._flags, answered)
         return stop_waiting

@@ -1,0 +1,36 @@
+"""Values of Python that no format knows by itself, and what is written for them."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+__all__ = ["simplify"]
+
+
+def simplify(value: Any) -> Any:
+    """Give a value in plainer types, one step at a time: what it holds may need the same.
+
+    Knows dataclasses, enumerations, dates and times, ``UUID``, ``Decimal``, ``msgspec.Struct`` and pydantic models.
+    Raises ``TypeError`` for anything else.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if not isinstance(value, type):
+        # Recognized by what they offer: neither library is imported for those who do not use it.
+        if hasattr(value, "__struct_fields__"):
+            names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+            return {name: getattr(value, field) for name, field in names}
+        if hasattr(type(value), "__pydantic_serializer__") and hasattr(value, "model_dump"):
+            return value.model_dump(by_alias=True)
+    raise TypeError(f"{type(value).__name__} {value!r:.80}")
