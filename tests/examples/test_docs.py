@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import engineio
 import pytest
@@ -14,6 +15,7 @@ import socketio
 from socketio.base_server import BaseServer
 
 import socketeer
+from socketeer.engine.conn import Conn
 from socketeer.options import ConnectionStateRecovery, HttpCompression, ServerOptions
 from tests.examples.recipes import ROOT
 
@@ -111,6 +113,43 @@ def test_everything_of_the_javascript_server_has_its_twin_or_a_reason(declaratio
     names = set(re.findall(MEMBER, re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL), re.MULTILINE))
     assert len(names) > 2
     assert names - words_of_the_first_column("from-javascript.md") - {"message", "name"} == set()
+
+
+IO = socketeer.Server()
+OWNERS: dict[str, Any] = {
+    "io": IO,
+    "io.engine": IO.engine,
+    "io.options": IO.options,
+    "io.sockets": IO.sockets,
+    "adapter": IO.sockets.adapter,
+    "chat": IO.sockets,
+    "conn": Conn,
+    "handshake": socketeer.Handshake,
+    "namespace": IO.sockets,
+    "nsp": IO.sockets,
+    "operator": socketeer.BroadcastOperator,
+    "parent": socketeer.ParentNamespace,
+    "remote": socketeer.RemoteSocket,
+    "socket": socketeer.Socket,
+    "socket.conn": Conn,
+    "socket.handshake": socketeer.Handshake,
+    "socketeer": socketeer,
+}
+OWNED = re.compile(rf"(?<![/\w])({'|'.join(sorted(map(re.escape, OWNERS), key=len, reverse=True))})\.([a-z]\w*)")
+
+
+@pytest.mark.parametrize("page", ["from-javascript.md", "from-python-socketio.md"])
+def test_the_twins_exist(page: str) -> None:
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+    missing: list[str] = []
+    for theirs, ours in rows:
+        for code in re.findall(r"`([^`]+)`", theirs if ours.startswith("the same") else ours):
+            missing += [f"{owner}.{name}" for owner, name in OWNED.findall(code) if not hasattr(OWNERS[owner], name)]
+            word = re.fullmatch(r"(?:await )?([a-z]+_[a-z_]+)(?:\(.*\))?", code)
+            if word and not any(hasattr(owner, word[1]) for owner in OWNERS.values()):
+                missing.append(code)
+    assert len(rows) > 50
+    assert missing == []
 
 
 def test_every_example_is_listed() -> None:
