@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.clients.test_edges import SCENARIOS as EDGES
+from tests.clients.test_recovery import ELSEWHERE as ALSO_RECOVERY
+from tests.clients.test_recovery import SCENARIOS as RECOVERY
 from tests.support.backend import REFERENCE
 from tests.support.driver import CLIENTS, TRANSPORTS, Driver
 
@@ -76,6 +78,8 @@ REFERENCE_FAILS = {
 }
 ELSEWHERE = {
     *EDGES,
+    *RECOVERY,
+    *ALSO_RECOVERY,
     "stays-alive",
     "dropped-when-silent",
     "comes-back",

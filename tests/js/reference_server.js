@@ -171,6 +171,7 @@ guarded.use(async (socket, next) => {
 guarded.on("connection", basics);
 
 require("./reference_edges.js")(io);
+require("./reference_recovery.js")(io);
 
 io.of("/observer").on("connection", (socket) => {
   socket.on("report", async (id, ack) => ack(await report(id).promise));

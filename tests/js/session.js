@@ -128,6 +128,11 @@ class Session {
     return this.ask(socket, "whoami");
   }
 
+  /* Close, at the end, a socket that was opened by other means. */
+  aside(socket) {
+    this.opened.push({ io: socket.io, connected: false, disconnect: () => socket.disconnect() });
+  }
+
   /* Wait until the server has lost the socket with this id, and resolve with what it noted then. */
   async report(id) {
     if (!this.observer) {
@@ -137,9 +142,16 @@ class Session {
         transports: ["websocket"],
       });
       await this.connected(this.observer);
-      this.opened.push({ io: this.observer.io, connected: false, disconnect: () => this.observer.disconnect() });
+      this.aside(this.observer);
     }
     return this.askOne(this.observer, "report", id);
+  }
+
+  /* Let the test do something, and go on once it is done. */
+  async act(word) {
+    const done = new Promise((resolve) => (this.done = resolve));
+    this.say(word);
+    await within(done, `the test to ${word}`);
   }
 
   within(promise, what, ms) {

@@ -13,6 +13,7 @@ from typing import Any
 from socketeer import Namespace, Server, Socket
 from socketeer.exceptions import AckTimeout, ConnectionRefused
 from tests.support.edges import add_edges
+from tests.support.recovery import add_recovery
 
 __all__ = ["create"]
 
@@ -59,6 +60,7 @@ def create(note: Note | None = None, **options: Any) -> Server:
     _guard(io.of("/guarded"))
     io.of("/guarded").on("connection", basics)
     add_edges(io)
+    add_recovery(io)
 
     @io.of("/observer").event("report")
     async def report(socket: Socket, id: str) -> dict[str, Any]:

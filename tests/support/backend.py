@@ -33,6 +33,9 @@ REFERENCE_NAMES = {
     "allow_upgrades": "allowUpgrades",
     "transports": "transports",
     "cleanup_empty_child_namespaces": "cleanupEmptyChildNamespaces",
+    "connection_state_recovery": "connectionStateRecovery",
+    "max_disconnection_duration": "maxDisconnectionDuration",
+    "skip_middlewares": "skipMiddlewares",
 }
 
 
@@ -110,14 +113,20 @@ class ServerProcess:
 
 def _command(front: str, port: int, options: dict[str, Any]) -> list[str]:
     if front == REFERENCE:
-        renamed = {REFERENCE_NAMES[name]: _milliseconds(value) for name, value in options.items()}
-        return [require_node(), str(JS / "reference_server.js"), json.dumps({"port": port, **renamed})]
+        return [require_node(), str(JS / "reference_server.js"), json.dumps({"port": port, **_renamed(options)})]
     arguments = ["--port", str(port), "--lane", front, "--options", json.dumps(options)]
     return [sys.executable, "-m", "tests.support.process", *arguments]
 
 
-def _milliseconds(value: Any) -> Any:
-    return round(value * 1000) if isinstance(value, float) else value
+def _renamed(options: dict[str, Any]) -> dict[str, Any]:
+    """Give the options of Node's server; its times are milliseconds."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict):
+            return _renamed(value)
+        return round(value * 1000) if isinstance(value, float) else value
+
+    return {REFERENCE_NAMES[name]: convert(value) for name, value in options.items()}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import queue
 import signal
 import subprocess
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.support.node import JS, NODE_MODULES, require_node
@@ -26,8 +27,9 @@ TRANSPORTS: tuple[str, ...] = ("polling", "websocket", "upgrade")
 class Run:
     """Follow one scenario that runs in the driver's process."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, answer: Callable[[], None]) -> None:
         self.label = label
+        self._answer = answer
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         self._outcome: dict[str, Any] | None = None
 
@@ -51,6 +53,17 @@ class Run:
                 self._outcome = message
         if not self._outcome.get("ok"):
             raise AssertionError(f"{self.label}: {self._outcome['error']}")
+
+    def follow(self, actions: Mapping[str, Callable[[], object]], timeout: float = 45) -> None:
+        """Do what the scenario asks for by the words of ``actions`` until it is over; as :meth:`result`."""
+        while self._outcome is None:
+            message = self._take(timeout, "its end")
+            if "said" in message:
+                actions[message["said"]]()
+                self._answer()
+            else:
+                self._outcome = message
+        self.result()
 
     def _take(self, timeout: float, what: str) -> dict[str, Any]:
         try:
@@ -80,13 +93,10 @@ class Driver:
 
     def start(self, scenario: str, url: str, transport: str, **params: Any) -> Run:
         """Start a scenario; it goes on while the caller does other things."""
-        run = Run(f"{scenario} with {self.client} over {transport}")
         number = next(self._ids)
+        run = Run(f"{scenario} with {self.client} over {transport}", lambda: self._send({"id": number, "done": True}))
         self._runs[number] = run
-        command = {"id": number, "scenario": scenario, "url": url, "transport": transport, "params": params}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
+        self._send({"id": number, "scenario": scenario, "url": url, "transport": transport, "params": params})
         return run
 
     def suspend(self) -> None:
@@ -109,6 +119,11 @@ class Driver:
         self._reader.join(5)
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def _send(self, command: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
