@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 SOURCES := $(wildcard src tests bench examples docs/hooks.py hatch_build.py)
-NODE_LOCKS := $(wildcard tests/js/package-lock.json bench/node/package-lock.json bench/package-lock.json)
+NODE_LOCKS := $(wildcard tests/js/package-lock.json tests/ts/package-lock.json bench/node/package-lock.json bench/package-lock.json)
 NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.stamp)
 
 .PHONY: help install demo test check format docs bench build clean

@@ -104,7 +104,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(tree: Path) -> None:
     assert not (tree / "src" / "socketeer" / "client_dist").exists()
 
 
-@pytest.mark.parametrize("folder", ["client", "tests/js", "bench/node"])
+@pytest.mark.parametrize("folder", ["client", "tests/js", "tests/ts", "bench/node"])
 def test_lock_files_pin_by_hash_and_name_no_host(folder: str) -> None:
     lock = json.loads((ROOT / folder / "package-lock.json").read_text("utf-8"))
     packages = {name: entry for name, entry in lock["packages"].items() if name}

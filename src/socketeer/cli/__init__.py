@@ -1,11 +1,15 @@
-"""The command line: ``socketeer demo``."""
+"""The command line: ``socketeer demo`` and ``socketeer types``."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import click
 
 from socketeer.cli.demo.app import create_app, create_server
 from socketeer.cli.serve import BusyPort, listen_on, serve, url_of
+from socketeer.cli.types import NotAServer, declare, find_server
 
 __all__ = ["main"]
 
@@ -34,3 +38,25 @@ def demo(host: str, port: int) -> None:
     click.echo(f"The chat is at {url_of(listener)} (Ctrl+C stops it)")
     io = create_server()
     serve(create_app(io), listener, io.close)
+
+
+@main.command()
+@click.argument("server", metavar="MODULE:NAME")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write, as events.d.ts."
+)
+@click.option("--app-dir", default=".", show_default=True, help="Where to look for the module.")
+def types(server: str, output: Path | None, app_dir: str) -> None:
+    """Write the types of a server's events for clients in TypeScript."""
+    sys.path.insert(0, str(Path(app_dir).resolve()))
+    try:
+        text = declare(find_server(server), server, lambda warning: click.echo(f"Warning: {warning}", err=True))
+    except NotAServer as error:
+        raise click.ClickException(str(error)) from error
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror or error}") from error

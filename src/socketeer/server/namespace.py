@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Listening", "Middleware", "Namespace", "ParentNamespace"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=type[Any])
 Middleware = Callable[[Socket], Any]
 Matcher = str | re.Pattern[str] | Callable[..., Any]
 
@@ -100,6 +101,14 @@ class Listening:
             return listener.add_event(name.__name__, name)
         return lambda function: listener.add_event(name, function)
 
+    def emits(self, events: T) -> T:
+        """Declare which events clients get, as a decorator: of a Protocol with a method for each, or a ``TypedDict``.
+
+        Nothing is checked or called: it is for ``socketeer types``, and for who reads the program.
+        """
+        self._listener().declarations.append(events)
+        return events
+
     def use(self, middleware: F) -> F:
         """Let ``middleware`` see each socket before it is let in; sync or async, in the order of registration.
 
@@ -138,6 +147,7 @@ class Namespace(Broadcasting, Listening):
         self.handlers = Handlers()
         self.own_handlers = Handlers()
         self.middlewares: list[Middleware] = []
+        self.declarations: list[type[Any]] = []
         self.format = server.format
         self.recovery = server.options.connection_state_recovery is not None
         """Whether clients that lost their connection may come back as what they were."""
