@@ -317,6 +317,47 @@ def test_a_cookie_may_be_given_by_its_name() -> None:
     assert ServerOptions.from_keywords({"cookie": "lb"}).cookie == Cookie(name="lb")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("name", "", ValueError),
+        ("name", "a b", ValueError),
+        ("name", "a=b", ValueError),
+        ("name", "a;b", ValueError),
+        ("name", "é", ValueError),
+        ("name", "a\r\nx: y", ValueError),
+        ("name", "a\n", ValueError),
+        ("name", None, TypeError),
+        ("path", "/; Domain=evil.example", ValueError),
+        ("path", "/\r\nx: y", ValueError),
+        ("path", "", ValueError),
+        ("path", b"/", TypeError),
+        ("domain", "evil.example\n", ValueError),
+        ("domain", "exämple.com", ValueError),
+        ("domain", 5, TypeError),
+        ("same_site", "Lax", ValueError),
+        ("same_site", "lax; x", ValueError),
+        ("same_site", True, ValueError),
+        ("secure", 1, TypeError),
+        ("http_only", None, TypeError),
+        ("max_age", -1, ValueError),
+        ("max_age", 1.5, TypeError),
+        ("max_age", "60", TypeError),
+        ("max_age", True, TypeError),
+    ],
+)
+def test_a_cookie_that_would_break_its_header(field: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"option 'cookie.{field}' "):
+        Cookie(**{field: value})
+    with pytest.raises(error, match=f"option 'cookie.{field}' "):
+        ServerOptions.from_keywords({"cookie": {field: value}})
+
+
+def test_a_cookie_at_the_limits_of_what_is_allowed() -> None:
+    cookie = Cookie(name="!#$%&'*+-.^_`|~09AZaz", path="/ a~", domain=".example.com", same_site=None, max_age=0)
+    assert ServerOptions(cookie=cookie).cookie is cookie
+
+
 @pytest.mark.parametrize("value", ["polling", 5, True, {}])
 def test_what_cannot_be_asked_is_no_allow_request(value: Any) -> None:
     with pytest.raises(TypeError, match="option 'allow_request' takes a callable, not "):

@@ -43,6 +43,13 @@ def test_the_answer_to_a_post(server: Served, eio: int) -> None:
     assert reply.headers["cache-control"] == "no-store"
 
 
+def test_the_internet_explorer_is_told_that_messages_are_no_attack(server: Served) -> None:
+    explorers = ("Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1)", "Mozilla/5.0 (Windows NT 6.1; Trident/7.0)")
+    for agent, header in (*((explorer, "0") for explorer in explorers), ("Mozilla/5.0 (X11)", None)):
+        reply = server.request("GET", "EIO=3&transport=polling&j=0", headers={"User-Agent": agent})
+        assert reply.headers.get("x-xss-protection") == header
+
+
 @both
 def test_several_packets(server: Served, eio: int) -> None:
     peer = join(server, eio)

@@ -133,6 +133,9 @@ class EngineFrontend:
             return
         if response.compress and len(response.body) >= self._compressed_from:
             response = await self._compress(response, request)
+        agent = request.headers.get("user-agent", "")
+        if "MSIE " in agent or "Trident/" in agent:  # takes a message that looks like a script for an attack
+            cors = (*cors, (b"x-xss-protection", b"0"))
         if engine.decorated:
             headers = engine.decorate((*response.headers, *cors), request, initial=admission.session is None)
             response, cors = replace(response, headers=headers), ()
