@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from socketeer import ConnectionFailure, ConnectionRefused, Request, Response, ResponseHeaders, Server
 from tests.support.serving import serving
 from tests.wire.conftest import Served
-from tests.wire.peers import PollingPeer, Refused, Reply, WebSocketPeer, request
+from tests.wire.peers import PendingGet, PollingPeer, Refused, Reply, WebSocketPeer, eventually, request, reset_on_close
 
 Serve = Callable[..., Served]
 
@@ -29,6 +31,17 @@ def refusal(server: Served, query: str = WEBSOCKET) -> Reply:
     with pytest.raises(Refused) as caught:
         server.websocket(query)
     return caught.value.reply
+
+
+@contextmanager
+def raw_upgrade(port: int, target: str) -> Iterator[None]:
+    """Ask for a WebSocket, and cut the connection before there is an answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+        lines = [f"GET {target} HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket"]
+        lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "", ""]
+        sock.sendall("\r\n".join(lines).encode())
+        yield
+        reset_on_close(sock)
 
 
 def use_session(server: Served) -> None:
@@ -200,6 +213,62 @@ def test_allow_request_refuses(serve: Serve, kind: str, caplog: pytest.LogCaptur
     assert len(failures) == 8
     assert server.io.engine.clients_count == 0
     caplog.clear()
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_client_that_leaves_while_the_application_thinks(serve: Serve, transport: str) -> None:
+    thinking = threading.Event()
+    decided = threading.Event()
+
+    async def allow(asked: Request) -> bool:
+        if "slow" in asked.query:
+            thinking.set()
+            await asyncio.to_thread(decided.wait, 5)
+        return True
+
+    server = serve(allow_request=allow, ping_interval=0.2, ping_timeout=0.1)
+    if transport == "polling":
+        PendingGet(server.port, "/socket.io/?EIO=4&transport=polling&slow=1").abort(reset=True)
+    else:
+        with raw_upgrade(server.port, "/socket.io/?EIO=4&transport=websocket&slow=1"):
+            assert thinking.wait(5)
+    assert thinking.wait(5)
+    decided.set()
+    server.joined().echo("and the next one, please")
+    server.close_peers()
+    eventually(lambda: server.io.engine.clients_count == 0)
+
+
+@pytest.mark.parametrize("hook", ["middleware", "allow_request", "generate_id"])
+def test_a_server_that_closes_while_the_application_thinks(serve: Serve, hook: str) -> None:
+    thinking = threading.Event()
+    decided = threading.Event()
+
+    async def think(asked: Request) -> Any:
+        thinking.set()
+        await asyncio.to_thread(decided.wait, 5)
+        return {"middleware": None, "allow_request": True, "generate_id": "new"}[hook]
+
+    server = serve(**({"allow_request": think} if hook == "allow_request" else {}))
+    if hook == "middleware":
+        server.io.engine.use(think)
+    elif hook == "generate_id":
+        server.io.engine.generate_id = think
+    failures: list[ConnectionFailure] = []
+
+    @server.io.engine.on("connection_error")
+    async def failed(failure: ConnectionFailure) -> None:
+        await asyncio.sleep(0)
+        failures.append(failure)
+
+    waiting = PendingGet(server.port, "/socket.io/?EIO=4&transport=polling")
+    assert thinking.wait(5)
+    server.running.run(server.io.close())
+    decided.set()
+    assert waiting.finish().json() == {"code": 3, "message": "Bad request"}
+    eventually(lambda: failures)
+    assert failures[0].context == {"name": "SERVER_CLOSING"}
+    assert server.io.engine.clients_count == 0
 
 
 # Ids

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from socketeer import Socket
 from tests.wire.conftest import Served
 from tests.wire.peers import PendingGet, Reply
 
@@ -139,17 +140,23 @@ def test_scripts_are_compressed_too(serve: Serve) -> None:
     assert gzip.decompress(reply.body).startswith(b'___eio[1]("0{')
 
 
-def test_a_message_may_ask_not_to_be_compressed(serve: Serve) -> None:
+@pytest.mark.parametrize("how", ["a message of the connection", "an event of a socket", "a broadcast"])
+def test_a_message_may_ask_not_to_be_compressed(serve: Serve, how: str) -> None:
     server = serve()
 
-    @server.io.engine.on("connection")
-    def opened(conn: Any) -> None:
-        conn.on("message", lambda text: text[:8] == '2["quiet' and conn.send("x" * 2000, compress="yes" in text))
+    @server.io.event("large")
+    def large(socket: Socket, compress: bool) -> None:
+        if how == "an event of a socket":
+            socket.compress(compress).emit("x" * 2000)
+        elif how == "a broadcast":
+            server.io.compress(compress).emit("x" * 2000)
+        else:
+            socket.conn.send("x" * 2000, compress=compress)
 
-    for word, compressed in (("yes", True), ("no", False)):
+    for compressed in (True, False):
         polling = server.polling()
         polling.join()
-        polling.send(f'42["quiet","{word}"]')
+        polling.send(f'42["large",{json.dumps(compressed)}]')
         reply = server.request("GET", polling.target.partition("?")[2], headers={"Accept-Encoding": "gzip"})
         assert ("content-encoding" in reply.headers) == compressed
-        assert (len(reply.body) == 2001) != compressed
+        assert (len(reply.body) >= 2000) != compressed
