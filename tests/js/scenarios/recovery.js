@@ -306,7 +306,7 @@ module.exports = {
     }
   },
 
-  /* A secret is good for one return, whoever comes; Node's server lets it be used again. */
+  /* Of all who come with a secret after a loss one recovers; Node's server lets it be used again. */
   async "a-secret-is-used-once"(t) {
     const watching = await watcher(t);
     const client = await member(t);
@@ -317,7 +317,6 @@ module.exports = {
     await t.ask(watching, "tell", plan("missed"));
     await comeBack(t, client);
     await recovered(t, client);
-    assert.notEqual(client.socket._pid, pid);
     const thief = t.open("/recovery", { auth: { pid, offset } });
     thief.on("news", () => assert.fail("news for somebody else"));
     await t.connected(thief);
@@ -328,8 +327,9 @@ module.exports = {
     await lose(t, client, watching);
     const both = [0, 1].map(() => t.open("/recovery", { auth: fresh }));
     await Promise.all(both.map((socket) => t.connected(socket)));
-    same(both.map((socket) => socket.recovered).sort(), [false, true]);
-    same(both.filter((socket) => socket.id === client.id).length, 1);
+    const states = await Promise.all(both.map((socket) => t.askOne(socket, "state")));
+    same(states.map((state) => state.recovered).sort(), [false, true]);
+    same(states.map((state) => state.id === client.id).sort(), [false, true]);
   },
 
   async "who-leaves-does-not-recover"(t) {
@@ -384,13 +384,17 @@ module.exports = {
     same(await t.askOne(watching, "is here", client.id), false);
   },
 
-  /* Older clients know nothing of it and are served as ever, their events as they are. */
+  /*
+   * Older clients are served as ever. The server cannot tell 3.x, which knows nothing of it, from 4.x: it gives both the
+   * offset of each event behind the arguments. Node's server gives it to 1.x and 2.x too.
+   */
   async "older-clients-and-recovery"(t) {
     const socket = await t.connect("/chat");
     const announced = t.next(socket, "announced");
     socket.emit("announce", 1, "two");
     const args = await announced;
-    same(t.major < 4 && !t.params.reference ? args : args.slice(0, 2), [1, "two"]);
+    same(args.slice(0, 2), [1, "two"]);
+    assert.equal(args.length, t.modern || t.params.reference ? 3 : 2);
     same(await t.askOne(socket, "where"), "/chat");
   },
 };
