@@ -68,9 +68,8 @@ def request_from(scope: Scope) -> Request:
 
 def _state_of(scope: Scope) -> dict[str, Any]:
     state: dict[str, Any] | None = scope.get("state")
-    found = {name: scope[name] for name in _OF_STARLETTE if name in scope}
-    if found:
-        return found if state is None else {**state, **found}
+    if "session" in scope or "user" in scope or "auth" in scope:
+        return {**(state or {}), **{name: scope[name] for name in _OF_STARLETTE if name in scope}}
     return {} if state is None else state
 
 
@@ -362,8 +361,8 @@ class PortableWire:
         return self._unsent
 
     def is_writable(self) -> bool:
-        """Tell whether the server takes what it is given: it keeps nobody waiting, and little waits for it."""
-        return not self._sending and self._unsent < _LITTLE
+        """Tell whether the server has taken everything so far."""
+        return not self._unsent
 
     def close(self, code: int = 1000) -> None:
         """Queue a close frame."""
