@@ -10,8 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, SimpleUser
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
 
-from socketeer import ConnectionFailure, ConnectionRefused, Request, Response, ResponseHeaders, Server
+from socketeer import ConnectionFailure, ConnectionRefused, Request, Response, ResponseHeaders, Server, Socket
+from tests.support.raw import Client
 from tests.support.serving import serving
 from tests.wire.conftest import Served
 from tests.wire.peers import PendingGet, PollingPeer, Refused, Reply, WebSocketPeer, eventually, request, reset_on_close
@@ -155,6 +162,29 @@ def test_state_goes_from_middlewares_around_to_those_within_and_to_handlers(lane
         peer.open()
         peer.close()
     assert states == [{"trace": "t-1", "seen": "t-1", "user": "ada"}] * 2
+
+
+class _Ticket(AuthenticationBackend):
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        name = conn.query_params.get("ticket")
+        return (AuthCredentials(["chat"]), SimpleUser(name)) if name else None
+
+
+def test_what_middleware_of_starlette_found_out_reaches_handlers(lane: str) -> None:
+    io = Server(allow_request=lambda asked: asked.state["user"].is_authenticated)
+
+    @io.event("who")
+    def who(socket: Socket) -> list[Any]:
+        return [socket.request.state["user"].display_name, socket.request.state["auth"].scopes]
+
+    app = Starlette(routes=[Mount("/", io)], middleware=[Middleware(AuthenticationMiddleware, backend=_Ticket())])
+    with serving(app, lane) as running:
+        for transport in ("polling", "websocket"):
+            client = Client(running.port, transport=transport, query="&ticket=ada")
+            client.join()
+            assert client.call("who") == [["ada", ["chat"]]]
+            client.close()
+        assert request(running.port, "GET", "/socket.io/?EIO=4&transport=polling").status == 403
 
 
 # allow_request
