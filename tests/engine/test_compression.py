@@ -7,6 +7,8 @@ import time
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socketeer.engine.compression import choose, compress
 
@@ -44,6 +46,11 @@ def test_a_list_without_end_is_not_read() -> None:
     began = time.perf_counter()
     assert choose("gzip;q=0.5," * 1_000_000) == "identity"
     assert time.perf_counter() - began < 0.05
+
+
+@given(st.text(alphabet="gzipdeflate*;q=01.,- \t") | st.text())
+def test_any_list_gives_a_coding(accept_encoding: str) -> None:
+    assert choose(accept_encoding) in ("gzip", "deflate", "identity")
 
 
 def test_the_level_counts_and_the_result_is_always_the_same() -> None:

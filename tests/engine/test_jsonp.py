@@ -7,6 +7,8 @@ import re
 from urllib.parse import quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socketeer.engine.handshake import Admission
 from socketeer.engine.http import Response
@@ -144,6 +146,23 @@ def test_a_bad_form_ends_the_session(revision: Revision, body: bytes) -> None:
     assert harness.post(polling, body, FORM).status == 400
     assert state_of(session) is State.CLOSED
     assert receiver.reasons == ["parse error"]
+
+
+@given(st.text().filter(lambda text: "\\\n" not in text))
+def test_any_text_goes_through_a_form_and_a_script(text: str) -> None:
+    # But a backslash before a newline, which clients write as they write a backslash and an n: JSON has neither.
+    assert read_form(form(text)).decode() == text
+    script = write_script(text.encode(), "1")
+    assert json.loads(script.removeprefix(b"___eio[1](").removesuffix(b");")) == text
+
+
+@given(st.binary())
+def test_any_body_is_a_form_or_breaks_the_protocol(body: bytes) -> None:
+    try:
+        payload = read_form(body)
+    except PacketError:
+        return
+    assert len(payload) <= len(body)
 
 
 # Whose page it is
