@@ -45,9 +45,10 @@ format: install
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-# A link that leads nowhere, or a name that the reference does not find, fails the build.
+# A link that leads nowhere, or a name that the reference does not find, fails the build; not with --quiet, which hides
+# them from --strict too.
 docs: $(VENV)/.dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: install
 	$(BIN)/python -m bench
