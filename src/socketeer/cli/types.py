@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 from socketeer.cli.typescript import TypeScript, array_of, parameter_name, property_name
 from socketeer.server.handlers import Handler, event_parameters, read_parameters
 from socketeer.server.namespace import Namespace
-from socketeer.server.payloads import evaluate
+from socketeer.server.payloads import evaluate, is_typed_dict
 from socketeer.server.server import Server
 
 __all__ = ["NotAServer", "declare", "find_server"]
@@ -181,7 +181,7 @@ class _Writer:
     # -- to the client
 
     def _declared(self, declaration: type) -> Iterator[tuple[str, _Event]]:
-        if typing.is_typeddict(declaration):
+        if is_typed_dict(declaration):
             for name, hint in typing.get_type_hints(declaration).items():
                 args: tuple[Any, ...] = get_args(hint) if get_origin(hint) is tuple else (hint,)
                 args = () if hint in (None, types.NoneType) else args
@@ -193,8 +193,9 @@ class _Writer:
                 names = ["value"] if len(written) == 1 else [f"value{number}" for number in range(1, len(written) + 1)]
                 yield name, _Event([_Argument(*each, True) for each in zip(names, written, strict=True)], rest, None)
             return
-        for name, function in inspect.getmembers_static(declaration, inspect.isfunction):
-            if not name.startswith("_"):
+        methods = {name: each for base in reversed(declaration.__mro__) for name, each in vars(base).items()}
+        for name, function in methods.items():
+            if inspect.isfunction(function) and not name.startswith("_"):
                 yield name, self._emitted(function)
 
     def _emitted(self, function: Callable[..., Any]) -> _Event:
@@ -239,12 +240,12 @@ def _both(one: str, two: str) -> str:
 
 
 def _interface(name: str, events: dict[str, list[str]]) -> str:
-    lines = [f"export interface {name} {{"]
-    for event, forms in events.items():
-        *about, last = forms
-        lines += [f"  {line}" for line in about]
-        lines.append(f"  {property_name(event)}: {last};")
-    return "\n".join([*lines, "}"])
+    if not events:
+        return f"export interface {name} {{}}"
+    lines: list[str] = []
+    for event, (*about, function) in events.items():
+        lines += [*about, f"{property_name(event)}: {function};"]
+    return "\n  ".join([f"export interface {name} {{", *lines]) + "\n}"
 
 
 def _about(event: _Event) -> list[str]:

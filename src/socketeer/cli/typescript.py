@@ -21,7 +21,7 @@ from uuid import UUID
 
 import msgspec
 
-from socketeer.server.payloads import is_model
+from socketeer.server.payloads import is_model, is_typed_dict
 
 __all__ = ["TypeScript", "array_of", "parameter_name", "property_name"]
 
@@ -66,7 +66,8 @@ def _name_of(words: str, fallback: str) -> str:
 
 def parameter_name(name: str) -> str:
     """Write the name of a parameter; some names of Python are words of the language in TypeScript."""
-    return name if name.isascii() and name not in _WORDS.split() else f"argument_{re.sub('[^A-Za-z0-9_]', '_', name)}"
+    word = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"{word}_" if word in _WORDS.split() else word
 
 
 def property_name(name: str) -> str:
@@ -119,7 +120,7 @@ class TypeScript:
         return "any" if known is object else _PLAIN[known]
 
     def _write_generic(self, annotation: Any, origin: Any, args: tuple[Any, ...], sent: bool) -> str:
-        if origin in (Annotated, typing.Required, typing.NotRequired):
+        if origin in (Annotated, typing.Required, typing.NotRequired) or getattr(origin, "_name", "") == "ReadOnly":
             return self.write(args[0], sent=sent)
         if origin is Literal:
             return " | ".join(_literal(value.value if isinstance(value, Enum) else value) for value in args)
@@ -170,6 +171,8 @@ class TypeScript:
             return self._write_tuple(tuple(_hints(cls).get(name, Any) for name in cls._fields), sent)
         if hasattr(cls, "__pydantic_root_model__") and cls.__pydantic_root_model__:
             return self.write(cls.model_fields["root"].annotation, sent=sent)
+        if getattr(getattr(cls, "__struct_config__", None), "array_like", False):
+            return self._write_tuple(tuple(_substitute(each.type, parameters) for each in _fields_of(model)), sent)
         if self._sides_differ(model, set()):
             key: Any = (model, sent)
         else:
@@ -270,13 +273,12 @@ def _fields_of_dataclass(cls: Any) -> Iterator[_Field]:
     hints = _hints(cls)
     for field in fields(cls):
         required = field.default is field.default_factory  # neither is given
-        if field.init and not field.name.startswith("_"):
-            yield _Field(field.name, hints.get(field.name, Any), not required)
+        yield _Field(field.name, hints.get(field.name, Any), not (required and field.init))
 
 
 _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Iterator[_Field]]], ...] = (
     (lambda cls: hasattr(cls, "model_fields"), _fields_of_pydantic),
     (lambda cls: issubclass(cls, msgspec.Struct), _fields_of_struct),
-    (typing.is_typeddict, _fields_of_typed_dict),
+    (is_typed_dict, _fields_of_typed_dict),
     (is_dataclass, _fields_of_dataclass),
 )

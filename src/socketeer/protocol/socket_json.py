@@ -28,6 +28,8 @@ _BINARY_OFFSET = 3
 """BINARY_EVENT is EVENT + 3, BINARY_ACK is ACK + 3."""
 
 _TYPES: dict[int, PacketType] = {ord(str(int(kind))): kind for kind in PacketType}
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
+"""orjson sees what an instance holds itself: the defaults of its class may be missing there."""
 _loads = orjson.loads
 _dumps = orjson.dumps
 
@@ -38,12 +40,12 @@ def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
     Raises ``TypeError`` for what JSON cannot say.
     """
     try:
-        return _dumps(value), ()
+        return _dumps(value, None, _OPTIONS), ()
     except TypeError:
         pass
     attachments: list[bytes] = []
     try:
-        text = _dumps(value, _placeholders_into(attachments), orjson.OPT_NON_STR_KEYS)
+        text = _dumps(value, _placeholders_into(attachments), _OPTIONS | orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
         if "surrogates" not in str(error) and "Recursion" not in str(error):
             raise TypeError(f"not serializable as JSON: {error.__cause__ or error}") from None

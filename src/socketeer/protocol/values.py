@@ -29,8 +29,16 @@ def simplify(value: Any) -> Any:
     if not isinstance(value, type):
         # Recognized by what they offer: neither library is imported for those who do not use it.
         if hasattr(value, "__struct_fields__"):
-            names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
-            return {name: getattr(value, field) for name, field in names}
+            return _simplify_struct(value)
         if hasattr(type(value), "__pydantic_serializer__") and hasattr(value, "model_dump"):
             return value.model_dump(by_alias=True)
     raise TypeError(f"{type(value).__name__} {value!r:.80}")
+
+
+def _simplify_struct(struct: Any) -> Any:
+    config = struct.__struct_config__
+    values = [getattr(struct, field) for field in struct.__struct_fields__]
+    if config.array_like:
+        return values if config.tag is None else [config.tag, *values]
+    fields = {} if config.tag is None else {config.tag_field: config.tag}
+    return fields | dict(zip(struct.__struct_encode_fields__, values, strict=True))

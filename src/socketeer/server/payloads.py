@@ -32,7 +32,7 @@ from uuid import UUID
 
 import msgspec
 
-__all__ = ["Misfit", "Payload", "evaluate", "is_model", "read_payload"]
+__all__ = ["Misfit", "Payload", "evaluate", "is_model", "is_typed_dict", "read_payload"]
 
 _LONGEST_REASON = 200
 _MOST_CONVERTERS = 1000
@@ -248,11 +248,16 @@ class _Parts:
         return hints.values()
 
 
+def is_typed_dict(thing: Any) -> bool:
+    """Tell whether a class is a ``TypedDict``, be it of the standard library or of typing_extensions."""
+    return isinstance(thing, type) and issubclass(thing, dict) and hasattr(thing, "__required_keys__")
+
+
 def is_model(thing: Any) -> bool:
     """Tell whether a class has named fields: a dataclass, ``TypedDict``, named tuple, Struct or pydantic model."""
     return isinstance(thing, type) and (
         is_dataclass(thing)
-        or typing.is_typeddict(thing)
+        or is_typed_dict(thing)
         or issubclass(thing, msgspec.Struct)
         or hasattr(thing, "__pydantic_fields__")
         or (issubclass(thing, tuple) and hasattr(thing, "_fields"))
