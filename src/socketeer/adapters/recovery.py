@@ -81,7 +81,7 @@ class RecoveringAdapter(MemoryAdapter):
 
         A client takes the string at the end of the last event, or else its name, for the offset.
         """
-        return body.marked(self._offset(self.position())) if isinstance(body.args[-1], str) else body
+        return body if isinstance(body.args[-1], _NO_TEXT) else body.marked(self._offset(self.position()))
 
     def _offset(self, count: int) -> str:
         return f"{self._mark}{count:x}"
@@ -174,11 +174,16 @@ class RecoveringAdapter(MemoryAdapter):
     async def close(self) -> None:
         """Forget everything."""
         self._wheel.stop(self._sweeper)
+        self._sweeping = False
         self._lost.clear()
-        self._kept.clear()
+        while self._kept:
+            self._drop_first()
+        self._gap = self._first
 
 
 _HEXADECIMAL = frozenset("0123456789abcdef")
+_NO_TEXT = (int, float, list, tuple, dict, bytes, bytearray, memoryview, type(None))
+"""What is never written as a string, as enumerations and dates may be."""
 _MOST_SWEEP = 60.0
 """The longest time between two sweeps, in seconds."""
 
