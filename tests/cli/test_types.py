@@ -122,7 +122,7 @@ class Weekday(IntEnum):
 
 class Point(NamedTuple):
     x: float
-    y: float
+    y: float = 0.0
 
 
 class Circle(msgspec.Struct, tag=True):
@@ -165,9 +165,11 @@ def test_classes_are_declared_once_and_may_refer_to_themselves() -> None:
 
         export interface CircleInput {
           type: "Circle";
-          at: [number, number];
+          at: PointInput;
           radius?: number;
         }
+
+        export type PointInput = [x: number, y?: number];
 
         export interface Square {
           type: "box";
@@ -210,6 +212,10 @@ def test_acknowledgements_are_what_the_handler_answers() -> None:
         return 1, "a"
 
     @io.event
+    def named(socket: Socket) -> Point:
+        return Point(1)
+
+    @io.event
     def perhaps(socket: Socket) -> Literal["a", "b"] | None: ...
 
     @io.event
@@ -219,6 +225,7 @@ def test_acknowledgements_are_what_the_handler_answers() -> None:
     text = written(io)
     assert "own: (text: string, ack?: (...answer: any[]) => void) => void;" in text
     assert "several: (ack: (answer1: number, answer2: string) => void) => void;" in text
+    assert "named: (ack: (answer1: number, answer2: number) => void) => void;" in text
     assert 'perhaps: (ack: (answer?: "a" | "b") => void) => void;' in text
     assert "all_of_them: (...args: [...numbers: number[], ack: (...answer: number[]) => void]) => void;" in text
 

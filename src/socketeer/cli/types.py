@@ -158,8 +158,8 @@ class _Writer:
             return "() => void"
         if answer is tuple:
             return "(...answer: any[]) => void"
-        if get_origin(answer) is tuple:
-            args = get_args(answer)
+        if get_origin(answer) is tuple or (isinstance(answer, type) and issubclass(answer, tuple)):
+            args = get_args(answer) or tuple(typing.get_type_hints(answer).values())
             if args[-1:] == (Ellipsis,):
                 return f"(...answer: {array_of(self.types.write(args[0], sent=sent))}) => void"
             written = [self.types.write(each, sent=sent) for each in args]

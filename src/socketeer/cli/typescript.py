@@ -11,7 +11,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -123,7 +123,7 @@ class TypeScript:
         if origin in (Annotated, typing.Required, typing.NotRequired) or getattr(origin, "_name", "") == "ReadOnly":
             return self.write(args[0], sent=sent)
         if origin is Literal:
-            return " | ".join(_literal(value.value if isinstance(value, Enum) else value) for value in args)
+            return _literals(value.value if isinstance(value, Enum) else value for value in args)
         if origin in (typing.Union, types.UnionType):
             return " | ".join(dict.fromkeys(self.write(each, sent=sent) for each in args))
         if is_model(origin):
@@ -154,44 +154,50 @@ class TypeScript:
     # -- what gets a name
 
     def _declare_enum(self, enum: type[Enum]) -> str:
-        if enum not in self._names:
-            name = self._names[enum] = self.reserve(enum.__name__, "Enum")
-            self.declarations.append(f"export type {name} = {' | '.join(_literal(each.value) for each in enum)};")
-        return self._names[enum]
+        return self._declare(
+            enum, enum.__name__, lambda name: f"type {name} = {_literals(each.value for each in enum)};"
+        )
 
     def _declare_alias(self, alias: Any, sent: bool) -> str:
-        if (alias, sent) not in self._names:
-            name = self._names[alias, sent] = self.reserve(alias.__name__, "Alias")
-            self.declarations.append(f"export type {name} = {self.write(alias.__value__, sent=sent)};")
-        return self._names[alias, sent]
+        words = alias.__name__ if sent else f"{alias.__name__} Input"
+        return self._declare(
+            (alias, sent), words, lambda name: f"type {name} = {self.write(alias.__value__, sent=sent)};"
+        )
 
     def _write_model(self, model: Any, parameters: dict[Any, Any], sent: bool) -> str:
         cls = get_origin(model) or model
-        if issubclass(cls, tuple):
-            return self._write_tuple(tuple(_hints(cls).get(name, Any) for name in cls._fields), sent)
-        if hasattr(cls, "__pydantic_root_model__") and cls.__pydantic_root_model__:
-            return self.write(cls.model_fields["root"].annotation, sent=sent)
-        if getattr(getattr(cls, "__struct_config__", None), "array_like", False):
-            return self._write_tuple(tuple(_substitute(each.type, parameters) for each in _fields_of(model)), sent)
         if self._sides_differ(model, set()):
             key: Any = (model, sent)
         else:
             key, sent = model, True
+        words = " ".join([cls.__name__, *(getattr(each, "__name__", "") for each in parameters.values())])
+        return self._declare(
+            key, words if sent else f"{words} Input", lambda name: self._describe(name, model, parameters, sent)
+        )
+
+    def _declare(self, key: Any, words: str, describe: Callable[[str], str]) -> str:
+        """Declare what has a name, once; what it refers to, itself perhaps, comes behind it."""
         if key not in self._names:
-            words = " ".join([cls.__name__, *(getattr(each, "__name__", "") for each in parameters.values())])
-            self._names[key] = self.reserve(words if sent else f"{words} Input", "Model")
+            name = self._names[key] = self.reserve(words, "Type")
             index = len(self.declarations)
-            self.declarations.append("")  # what it refers to comes behind it
-            self.declarations[index] = self._interface(self._names[key], model, parameters, sent)
+            self.declarations.append("")
+            self.declarations[index] = f"export {describe(name)}"
         return self._names[key]
 
-    def _interface(self, name: str, model: Any, parameters: dict[Any, Any], sent: bool) -> str:
-        lines = [f"export interface {name} {{"]
+    def _describe(self, name: str, model: Any, parameters: dict[Any, Any], sent: bool) -> str:
+        cls = get_origin(model) or model
+        if getattr(cls, "__pydantic_root_model__", False):
+            return f"type {name} = {self.write(cls.model_fields['root'].annotation, sent=sent)};"
+        as_array = issubclass(cls, tuple) or getattr(getattr(cls, "__struct_config__", None), "array_like", False)
+        lines: list[str] = []
         for field in _fields_of(model):
-            optional = field.may_be_missing if sent else field.may_be_left_out
+            mark = "?" * (field.may_be_missing if sent else field.may_be_left_out)
             written = self.write(_substitute(field.type, parameters), sent=sent)
-            lines.append(f"  {property_name(field.name)}{'?' * optional}: {written};")
-        return "\n".join([*lines, "}"])
+            label = parameter_name(field.name) if as_array else property_name(field.name)
+            lines.append(f"{label}{mark}: {written}")
+        if as_array:
+            return f"type {name} = [{', '.join(lines)}];"
+        return "\n".join([f"interface {name} {{", *(f"  {line};" for line in lines), "}"])
 
     def _sides_differ(self, model: Any, seen: set[Any]) -> bool:
         """Tell whether a class looks different from the two sides, itself or in what it refers to."""
@@ -213,6 +219,10 @@ def array_of(item: str) -> str:
 
 def _literal(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str | int | float | None) else "any"
+
+
+def _literals(values: Iterable[Any]) -> str:
+    return " | ".join(dict.fromkeys(map(_literal, values)))
 
 
 def _models_in(annotation: Any) -> Iterator[Any]:
@@ -276,9 +286,16 @@ def _fields_of_dataclass(cls: Any) -> Iterator[_Field]:
         yield _Field(field.name, hints.get(field.name, Any), not (required and field.init))
 
 
+def _fields_of_named_tuple(cls: Any) -> Iterator[_Field]:
+    hints = _hints(cls)
+    for name in cls._fields:
+        yield _Field(name, hints.get(name, Any), name in cls._field_defaults)
+
+
 _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Iterator[_Field]]], ...] = (
     (lambda cls: hasattr(cls, "model_fields"), _fields_of_pydantic),
     (lambda cls: issubclass(cls, msgspec.Struct), _fields_of_struct),
     (is_typed_dict, _fields_of_typed_dict),
     (is_dataclass, _fields_of_dataclass),
+    (lambda cls: issubclass(cls, tuple), _fields_of_named_tuple),
 )

@@ -15,8 +15,8 @@ __all__ = ["simplify"]
 def simplify(value: Any) -> Any:
     """Give a value in plainer types, one step at a time: what it holds may need the same.
 
-    Knows dataclasses, enumerations, dates and times, ``UUID``, ``Decimal``, ``msgspec.Struct`` and pydantic models.
-    Raises ``TypeError`` for anything else.
+    Knows dataclasses, named tuples, enumerations, dates and times, ``UUID``, ``Decimal``, ``msgspec.Struct`` and
+    pydantic models. Raises ``TypeError`` for anything else.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
@@ -26,6 +26,8 @@ def simplify(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, UUID | Decimal):
         return str(value)
+    if isinstance(value, tuple):
+        return list(value)
     if not isinstance(value, type):
         # Recognized by what they offer: neither library is imported for those who do not use it.
         if hasattr(value, "__struct_fields__"):
