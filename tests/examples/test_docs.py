@@ -43,7 +43,7 @@ def options_in(page: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("code", CODE)
 def test_code_of_the_manual_runs(code: str) -> None:
-    exec(compile(code, "the manual", "exec"), {"__name__": "main"})
+    exec(compile(code, "the manual", "exec", dont_inherit=True), {"__name__": "main"})
 
 
 @pytest.mark.parametrize("page", TABLES)
