@@ -35,7 +35,6 @@ TAKE_OVER = "socketeer.take_over"
 
 _MOST_PARAMETERS = 100
 _HEADER_PUNCTUATION = 4
-_LITTLE = 65536
 _UNWATCHED = 0.5
 """How long a poll waits before a task watches for the client giving it up: most are answered sooner, and cheaper so."""
 _MUCH = 32768
@@ -328,7 +327,6 @@ class PortableWire:
         "_reader",
         "_ready",
         "_send",
-        "_sending",
         "_unsent",
         "_writer",
         "sink",
@@ -343,7 +341,6 @@ class PortableWire:
         self._queue: deque[tuple[Message, int]] = deque()
         self._ready = asyncio.Event()
         self._unsent = 0
-        self._sending = False
         self._closing = False
         self._reader: asyncio.Future[str | None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -417,14 +414,12 @@ class PortableWire:
                 message, size = queue.popleft()
                 if message["type"] == "websocket.close" and self._reader is not None:
                     self._reader.cancel()  # granian does not send it while the application receives
-                self._sending = True  # seen by others only if the server lets us wait
                 try:
                     await self._send(message)
                 except OSError:  # how a server says that the client has gone
                     return
                 if message["type"] == "websocket.close":
                     return
-                self._sending = False
                 self._unsent -= size
 
     async def _read(self, receive: Receive) -> str | None:

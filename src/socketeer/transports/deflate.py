@@ -8,7 +8,7 @@ from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from socketeer.engine.deflate import Agreement, Deflater, Inflater, InvalidData, TooLarge
 from socketeer.engine.websocket import Limits
-from socketeer.transports.picows import COPY_LIMIT, Wire
+from socketeer.transports.picows import COPY_LIMIT, Watched, Wire
 
 __all__ = ["DeflateWire"]
 
@@ -106,3 +106,12 @@ class DeflateWire(Wire):
 
     def _fail_too_large(self) -> None:
         self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_http_buffer_size")
+
+
+class _WatchedDeflate(Watched, DeflateWire):
+    """Know whether something was sent in this round of the event loop."""
+
+    plain = DeflateWire
+
+
+DeflateWire.watched = _WatchedDeflate

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.common import WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from socketeer.engine.websocket import DEAF, Limits, Sink
+from socketeer.transports.rounds import Round, round_of
 
-__all__ = ["COPY_LIMIT", "Ping", "Wire", "begin", "feed", "make_protocol"]
+__all__ = ["COPY_LIMIT", "Ping", "Watched", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
@@ -54,6 +56,12 @@ _QUIET = _Quiet()
 
 class Wire(WSListener):
     """Be one WebSocket on picows."""
+
+    watched: ClassVar[type[Wire]]
+    """What it is while it keeps a record of what is sent."""
+    _rounds: Round
+    _sent_in: int
+    _unasked: int
 
     def __init__(self, limits: Limits) -> None:
         self.sink: Sink = DEAF
@@ -97,8 +105,16 @@ class Wire(WSListener):
         return self._transport.underlying_transport.get_write_buffer_size()
 
     def is_writable(self) -> bool:
-        """Tell whether the operating system took everything so far."""
+        """Tell whether the operating system took everything so far; from now on keep a record, see :class:`Watched`."""
+        self.watch()
         return not self.unsent()
+
+    def watch(self, sends: int = 0) -> None:
+        """Keep a record of what is sent: for a number of frames, or, once it has been asked for, for good."""
+        self._rounds = round_of(asyncio.get_running_loop())
+        self._sent_in = 0
+        self._unasked = sends
+        self.__class__ = self.watched
 
     def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
         """Send a close frame; the peer answers it, and that ends the connection."""
@@ -225,6 +241,41 @@ class Wire(WSListener):
         self.close(code, reason)
         self._transport.disconnect()
         self.sink.end("transport error", reason)
+
+
+class Watched(Wire):
+    """Know whether something was sent in this round of the event loop, and nothing volatile may follow.
+
+    picows hands each frame to the operating system at once, so that nothing shows what was sent a moment ago. A wire
+    whose first frames pass without anybody asking becomes a plain one, which is faster.
+    """
+
+    plain: ClassVar[type[Wire]] = Wire
+
+    def send_text(self, data: bytes, compress: bool = True) -> None:
+        """Send a text frame."""
+        super().send_text(data, compress)
+        self._note()
+
+    def send_binary(self, data: bytes, compress: bool = True) -> None:
+        """Send a binary frame."""
+        super().send_binary(data, compress)
+        self._note()
+
+    def _note(self) -> None:
+        self._sent_in = self._rounds.note()
+        if self._unasked:
+            self._unasked -= 1
+            if not self._unasked:
+                self.__class__ = self.plain  # type: ignore[assignment]  # the class above this one
+
+    def is_writable(self) -> bool:
+        """Tell whether the operating system took everything, and nothing in this round of the event loop."""
+        self._unasked = 0
+        return self._sent_in != self._rounds.number and not self.unsent()
+
+
+Wire.watched = Watched
 
 
 def make_protocol(wire: Wire, answer: WSUpgradeResponse, ping: Ping | None) -> Any:

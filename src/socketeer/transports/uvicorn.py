@@ -43,6 +43,8 @@ __all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server", "open_li
 
 _access = logging.getLogger("uvicorn.error")
 
+_WATCHED_FRAMES = 64
+"""For how many frames a new WebSocket keeps a record of what is sent, although no volatile packet has asked for it."""
 _KEPT_LIMIT = 65536
 """How much a client may send before its handshake has been answered."""
 
@@ -290,6 +292,7 @@ class WebSocketProtocol(asyncio.Protocol):
         else:
             wire = DeflateWire(limits, agreement)
             headers = [*headers, (b"Sec-WebSocket-Extensions", agreement.answer)]
+        wire.watch(_WATCHED_FRAMES)
         self._upgrade(wire, headers, ping=False)
         return wire
 
