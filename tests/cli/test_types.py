@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import textwrap
@@ -258,6 +259,16 @@ def test_an_annotation_that_means_nothing_is_a_warning() -> None:
     assert "x: (ack: (answer: any) => void) => void;" in declare(io, "main:io", warnings.append)
     (warning,) = warnings
     assert "what it returns cannot be evaluated (name 'Nowhere' is not defined)" in warning
+
+
+def test_the_manual_shows_what_is_written() -> None:
+    page = (TS.parent.parent / "docs" / "typescript.md").read_text()
+    python, shown = (
+        re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0] for kind in ("python", "ts")
+    )
+    names: dict[str, Any] = {"__name__": "main"}
+    exec(compile(python, "the manual", "exec", dont_inherit=True), names)
+    assert written(names["io"]) + "\n" == shown
 
 
 # -- where it looks
