@@ -22,7 +22,8 @@ from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
 from socketeer.server.handlers import BadArguments, BadPayload
 from socketeer.server.handshake import Handshake
-from socketeer.server.namespace import Namespace, ParentNamespace
+from socketeer.server.namespace import Namespace
+from socketeer.server.parent_namespace import ParentNamespace
 from socketeer.server.server import Server
 from socketeer.server.socket import Socket
 from socketeer.server.socket_operator import SocketOperator

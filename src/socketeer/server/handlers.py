@@ -177,7 +177,7 @@ class Handlers:
         elif function is None:
             self.by_event.pop(event, None)
         else:
-            left = tuple(handler for handler in self.by_event.get(event, ()) if handler.function is not function)
+            left = tuple(handler for handler in self.by_event.get(event, ()) if handler.function != function)
             if left:
                 self.by_event[event] = left
             else:

@@ -1,4 +1,4 @@
-"""A namespace: its middleware, its handlers, its sockets; and the parents of namespaces made on demand."""
+"""A namespace: its middleware, its handlers, its sockets."""
 
 from __future__ import annotations
 
@@ -6,133 +6,35 @@ import asyncio
 import inspect
 import itertools
 import logging
-import re
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from socketeer.adapters.base import PLAIN, Adapter, Flags, LostSession, Selection
-from socketeer.adapters.memory import MemoryAdapter
+from socketeer.adapters.base import Adapter, LostSession
 from socketeer.exceptions import ConnectionRefused, UsageError
-from socketeer.multiplex.encoded import Body
 from socketeer.protocol.packets import PacketType
-from socketeer.server.acks import Collector, settle
+from socketeer.server.acks import Collector
 from socketeer.server.broadcast import AckCallback, Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake, Joining
+from socketeer.server.listening import CONNECTION, Listening
 from socketeer.server.ordered import OrderedSocket
 from socketeer.server.socket import Socket
 
 if TYPE_CHECKING:
+    from socketeer.server.parent_namespace import ParentNamespace
     from socketeer.server.server import Server
     from socketeer.transports.driver import Driver
 
-__all__ = ["Listening", "Middleware", "Namespace", "ParentNamespace"]
+__all__ = ["Middleware", "Namespace"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T", bound=type[Any])
 Middleware = Callable[[Socket], Any]
-Matcher = str | re.Pattern[str] | Callable[..., Any]
 
 _log = logging.getLogger("socketeer.server")
 
-_CONNECTION = frozenset({"connection", "connect"})
-_OWN_EVENTS = _CONNECTION | {"error", "new_namespace"}
+_OWN_EVENTS = CONNECTION | {"error", "new_namespace"}
 """The events of a namespace that no other server may send."""
 _OF_SOCKETS = frozenset({"disconnect", "disconnecting"})
-
-
-class Listening:
-    """Offer everything that an application registers with a namespace."""
-
-    __slots__ = ()
-
-    def _listener(self) -> Namespace:
-        raise NotImplementedError
-
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
-    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` for an event of the namespace itself; as a decorator without ``handler``.
-
-        ``connection`` (or ``connect``) gives the socket of a new client. ``error`` gives the exception of a handler, or
-        the ``BadArguments`` of an event that fits none; further arguments: the socket and the event, each or None.
-        ``new_namespace``, of the server, gives a namespace that has been made. Any other name is that of an event which
-        other servers send by :meth:`server_side_emit`; those of clients are for ``socket.on`` and ``io.event``.
-        """
-        listener = self._listener()
-        if handler is None:
-            return lambda function: listener.listen(event, function)
-        return listener.listen(event, handler)
-
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: F) -> F: ...
-    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` for the next such event only; as a decorator without ``handler``."""
-        listener = self._listener()
-        if handler is None:
-            return lambda function: listener.listen(event, function, once=True)
-        return listener.listen(event, handler, once=True)
-
-    def off(self, event: str | None = None, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one handler, every handler of an event, or all, as registered by :meth:`on` and :meth:`event`."""
-        self._listener().stop_listening(event, handler)
-
-    def listeners(self, event: str) -> list[Callable[..., Any]]:
-        """Give the handlers of an event of the namespace itself."""
-        return self._listener().own_handlers.functions("connection" if event in _CONNECTION else event)
-
-    @overload
-    def event(self, name: F) -> F: ...
-    @overload
-    def event(self, name: str | int) -> Callable[[F], F]: ...
-    def event(self, name: F | str | int) -> F | Callable[[F], F]:
-        """Register a handler for every socket of the namespace: it gets the socket and the event's arguments.
-
-        Without a name the function's own is the event's. ``connection``, ``disconnecting`` and ``disconnect`` work too.
-        """
-        listener = self._listener()
-        if callable(name):
-            if not hasattr(name, "__name__"):
-                raise TypeError(f"{name!r} has no name of its own: give the event's, @io.event('...')")
-            return listener.add_event(name.__name__, name)
-        return lambda function: listener.add_event(name, function)
-
-    def emits(self, events: T) -> T:
-        """Declare which events clients get, as a decorator: of a Protocol with a method for each, or a ``TypedDict``.
-
-        Nothing is checked or called: it is for ``socketeer types``, and for who reads the program.
-        """
-        self._listener().declarations.append(events)
-        return events
-
-    def use(self, middleware: F) -> F:
-        """Let ``middleware`` see each socket before it is let in; sync or async, in the order of registration.
-
-        Raising ``ConnectionRefused`` refuses the client with its message and data. Any other exception refuses it with
-        a neutral message and is logged.
-        """
-        return self._listener().add_middleware(middleware)
-
-    def server_side_emit(self, event: str, *args: Any, ack: AckCallback | None = None) -> None:
-        """Send an event to this namespace on every other server of the cluster, not on this one.
-
-        ``ack`` is called once, with an error or None and the list of their answers: an empty one where there is no
-        other server. Raises ``ValueError`` for the events that a namespace has itself.
-        """
-        self._listener().emit_to_servers(event, args, ack)
-
-    async def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """Send an event to this namespace on every other server, and give their answers.
-
-        Raises ``AckTimeout``, which carries the answers so far, after the option ``ack_timeout``.
-        """
-        future: asyncio.Future[list[Any]] = self._listener().future()
-        self.server_side_emit(event, *args, ack=settle(future))
-        return await future
 
 
 class Namespace(Broadcasting, Listening):
@@ -160,6 +62,8 @@ class Namespace(Broadcasting, Listening):
         self._ack_ids = itertools.count()
         self._arriving = 0  # clients that are on their way in
         self._misplaced: set[Any] = set()
+        self.leaving: dict[str, asyncio.Event] = {}
+        """Those who lost their connection while their handlers run in turn, by the secret by which they come back."""
         self.adapter.on_empty = self.tidy
 
     def __repr__(self) -> str:
@@ -177,17 +81,17 @@ class Namespace(Broadcasting, Listening):
         """Register a handler of the namespace itself."""
         if event in _OF_SOCKETS:
             raise UsageError(f"{event!r} is an event of a socket: use socket.on({event!r}) or @io.event({event!r})")
-        self.own_handlers.add("connection" if event in _CONNECTION else event, Handler(function, once=once))
+        self.own_handlers.add("connection" if event in CONNECTION else event, Handler(function, once=once))
         return function
 
     def stop_listening(self, event: str | None, function: Callable[..., Any] | None) -> None:
         """Remove handlers, of the namespace itself and those for every socket."""
-        self.own_handlers.remove("connection" if event in _CONNECTION else event, function)
+        self.own_handlers.remove("connection" if event in CONNECTION else event, function)
         self.handlers.remove(event, function)
 
     def add_event(self, event: str | int, function: F) -> F:
         """Register a handler for every socket."""
-        if event in _CONNECTION:
+        if event in CONNECTION:
             return self.listen("connection", function)
         self.handlers.add(event, Handler(function, bound=1, typed=True))
         return function
@@ -221,6 +125,8 @@ class Namespace(Broadcasting, Listening):
     async def _restore(self, joining: Joining, pid: str, offset: Any) -> None:
         lost = None
         try:
+            if (leaving := self.leaving.get(pid)) is not None:
+                await leaving.wait()
             if offset is None or isinstance(offset, str):
                 lost = await self.adapter.restore(pid, offset)
         except Exception as error:
@@ -445,99 +351,3 @@ class Namespace(Broadcasting, Listening):
             await coroutine
         except Exception:
             _log.exception("exception in a handler of 'error'")
-
-
-class ParentNamespace(Namespace):
-    """Be the model of namespaces that come into being when a client asks for them.
-
-    What is registered here holds for every child; what is emitted here reaches them all.
-    """
-
-    def __init__(self, server: Server, name: str, matcher: Matcher) -> None:
-        super().__init__(server, name)
-        self.children: dict[str, Namespace] = {}
-        self.matcher = matcher
-        self.adapter = _Children(self)
-
-    def matches(self, name: str, auth: Any) -> Any:
-        """Tell whether this is the parent of ``name``; the answer of an async callable has to be awaited."""
-        if isinstance(self.matcher, re.Pattern):
-            return self.matcher.search(name) is not None
-        assert callable(self.matcher)
-        return self.matcher(name, auth)
-
-    def adopt(self, child: Namespace) -> None:
-        """Give a namespace everything that is registered here."""
-        for handlers, theirs in ((self.handlers, child.handlers), (self.own_handlers, child.own_handlers)):
-            for event, present in handlers.by_event.items():
-                theirs.by_event[event] = (*present, *theirs.by_event.get(event, ()))
-        child.middlewares[:0] = self.middlewares
-        self.children[child.name] = child
-
-    def tidy(self) -> None:
-        """Do nothing: a parent stays."""
-
-    def emit_to_servers(self, event: str, args: tuple[Any, ...], ack: AckCallback | None) -> None:
-        """Raise UsageError: what other servers have are the children."""
-        self.check_addressable()
-
-    def listen(self, event: str, function: F, *, once: bool = False) -> F:
-        """Register a handler with every child, now and later."""
-        super().listen(event, function, once=once)
-        for child in self.children.values():
-            child.listen(event, function, once=once)
-        return function
-
-    def stop_listening(self, event: str | None, function: Callable[..., Any] | None) -> None:
-        """Remove handlers here and from every child."""
-        super().stop_listening(event, function)
-        for child in self.children.values():
-            child.stop_listening(event, function)
-
-    def add_event(self, event: str | int, function: F) -> F:
-        """Register a handler for every socket of every child, now and later."""
-        if event in _CONNECTION:
-            return self.listen("connection", function)
-        super().add_event(event, function)
-        for child in self.children.values():
-            child.add_event(event, function)
-        return function
-
-    def add_middleware(self, middleware: F) -> F:
-        """Register a middleware with every child, now and later."""
-        super().add_middleware(middleware)
-        for child in self.children.values():
-            child.add_middleware(middleware)
-        return middleware
-
-    def check_addressable(self) -> None:
-        """Raise UsageError: the sockets are the children's."""
-        raise UsageError("a parent namespace has no sockets of its own: ask its children")
-
-
-class _Children(MemoryAdapter):
-    """Pass a parent's broadcasts on to its children."""
-
-    def __init__(self, parent: ParentNamespace) -> None:
-        super().__init__(parent.name, {})
-        self._parent = parent
-
-    def broadcast(self, body: Body, selection: Selection, flags: Flags = PLAIN) -> None:
-        """Send an event to every socket selected of every child."""
-        for child in self._parent.children.values():
-            child.adapter.broadcast(body, selection, flags)
-
-    def join(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
-        """Let every socket selected of every child join ``rooms``."""
-        for child in self._parent.children.values():
-            child.adapter.join(selection, rooms, flags)
-
-    def leave(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
-        """Let every socket selected of every child leave ``rooms``."""
-        for child in self._parent.children.values():
-            child.adapter.leave(selection, rooms, flags)
-
-    def disconnect(self, selection: Selection, *, close: bool, flags: Flags = PLAIN) -> None:
-        """Put every socket selected out of every child, some of which may go for want of others."""
-        for child in list(self._parent.children.values()):
-            child.adapter.disconnect(selection, close=close, flags=flags)

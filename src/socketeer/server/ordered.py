@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -109,6 +110,8 @@ class OrderedSocket(Socket):
 
     def _depart(self, reason: str, description: str | None) -> None:
         self._fail_acks()  # the handler that runs may wait for one
+        if self._lost is not None:
+            self.nsp.leaving[self._lost.pid] = asyncio.Event()
         if self._waiting_all:
             self._farewell = (reason, description)
         else:
@@ -117,3 +120,8 @@ class OrderedSocket(Socket):
     def _fire_disconnecting(self, reason: str, description: str | None) -> None:
         self._fire("disconnecting", reason, description)
         self._in_turn(partial(self._gone, reason, description))
+
+    def _gone(self, reason: str, description: str | None) -> None:
+        super()._gone(reason, description)
+        if self._lost is not None:
+            self._in_turn(self.nsp.leaving.pop(self._lost.pid).set)

@@ -26,7 +26,9 @@ from socketeer.options import Options, ServerOptions
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.client_files import ClientFiles
 from socketeer.server.handshake import Joining
-from socketeer.server.namespace import Listening, Namespace, ParentNamespace
+from socketeer.server.listening import Listening
+from socketeer.server.namespace import Namespace
+from socketeer.server.parent_namespace import ParentNamespace
 from socketeer.transports.asgi import EngineFrontend, Receive, Scope, Send, respond
 from socketeer.transports.driver import Driver
 

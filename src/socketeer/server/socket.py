@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence, Set
 from enum import Enum
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketeer.adapters.base import PLAIN, Flags, LostSession, Selection
 from socketeer.engine.conn import Conn, conn_of
@@ -25,6 +25,7 @@ from socketeer.server.broadcast import (
 )
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake
+from socketeer.server.listening import SocketListening
 from socketeer.server.packet_guard import PacketGuard
 from socketeer.server.socket_operator import SocketOperator
 from socketeer.transports.driver import EAGER
@@ -72,7 +73,7 @@ _RECOVERABLE = frozenset(
 """The reasons for which a socket ends but its client may come back."""
 
 
-class Socket:
+class Socket(SocketListening):
     """Be one client in one namespace.
 
     Emitting, joining, leaving and disconnecting may be called from any thread; the rest belongs to the event loop.
@@ -80,14 +81,10 @@ class Socket:
 
     __slots__ = (
         "_acks",
-        "_any",
         "_attaching",
         "_connection",
-        "_guard",
-        "_handlers",
         "_lost",
         "_open",
-        "_outgoing",
         "_plain",
         "_session",
         "_shared",
@@ -192,30 +189,6 @@ class Socket:
 
     # -- listening
 
-    @overload
-    def on(self, event: str | int) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str | int, handler: F) -> F: ...
-    def on(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` with the arguments of each ``event``; as a decorator without ``handler``.
-
-        ``disconnecting`` and ``disconnect`` give the reason and, as a second argument, a description or None. Several
-        handlers of one event are called in the order of their registration.
-        """
-        if handler is None:
-            return lambda function: self._listen(event, function)
-        return self._listen(event, handler)
-
-    @overload
-    def once(self, event: str | int) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str | int, handler: F) -> F: ...
-    def once(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` for the next ``event`` only; as a decorator without ``handler``."""
-        if handler is None:
-            return lambda function: self._listen(event, function, once=True)
-        return self._listen(event, handler, once=True)
-
     def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
         if self._handlers is None:
             self._handlers = Handlers()
@@ -223,69 +196,6 @@ class Socket:
         if self._waiting and not self._waiting_all:
             self.nsp.driver.call_soon(self._admit_waiting)
         return function
-
-    def off(self, event: str | int | None = None, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one handler, every handler of an event, or all of this socket."""
-        if self._handlers is not None:
-            self._handlers.remove(event, handler)
-
-    def listeners(self, event: str | int) -> list[Callable[..., Any]]:
-        """Give the handlers of an event that belong to this socket alone."""
-        return [] if self._handlers is None else self._handlers.functions(event)
-
-    def event_names(self) -> list[str | int]:
-        """Give the events that this socket alone has handlers for."""
-        return [] if self._handlers is None else list(self._handlers.by_event)
-
-    def use(self, middleware: F) -> F:
-        """Let ``middleware`` see each event of the client before its handlers, with its name and its list of arguments.
-
-        It may be async, and may change the list; events wait for the one before them. Raising drops the event: the
-        exception goes to the ``error`` handlers of the socket, or where there are none of the namespace.
-        """
-        if not callable(middleware):
-            raise TypeError(f"a middleware must be callable, not {middleware!r}")
-        if self._guard is None:
-            self._guard = PacketGuard(self)
-            self._connection.interpose(self.nsp.name, self._guard)
-        self._guard.middlewares.append(middleware)
-        return middleware
-
-    def on_any(self, handler: F) -> F:
-        """Call ``handler`` with the name and the arguments of every event, before the event's own handlers."""
-        self._any = (*self._any, Handler(handler))
-        return handler
-
-    def prepend_any(self, handler: F) -> F:
-        """Call ``handler`` for every event, before the other catch-all handlers."""
-        self._any = (Handler(handler), *self._any)
-        return handler
-
-    def off_any(self, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one catch-all handler, or all."""
-        self._any = tuple(other for other in self._any if handler is not None and other.function is not handler)
-
-    def listeners_any(self) -> list[Callable[..., Any]]:
-        """Give the catch-all handlers."""
-        return [handler.function for handler in self._any]
-
-    def on_any_outgoing(self, handler: F) -> F:
-        """Call ``handler`` with the name and the arguments of every event that is sent to this client."""
-        self._set_outgoing((*self._outgoing, Handler(handler)))
-        return handler
-
-    def prepend_any_outgoing(self, handler: F) -> F:
-        """Call ``handler`` for every event that is sent, before the other such handlers."""
-        self._set_outgoing((Handler(handler), *self._outgoing))
-        return handler
-
-    def off_any_outgoing(self, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one handler of what is sent, or all."""
-        self._set_outgoing(tuple(h for h in self._outgoing if handler is not None and h.function is not handler))
-
-    def listeners_any_outgoing(self) -> list[Callable[..., Any]]:
-        """Give the handlers of what is sent."""
-        return [handler.function for handler in self._outgoing]
 
     def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
         self._outgoing = handlers
@@ -314,7 +224,7 @@ class Socket:
         if not nsp.recovery:
             self.deliver(body.event(nsp.name), flags)
         elif self._state is State.JOINING:
-            self.deliver((nsp.adapter.stamp(body) if self.recovers else body).event(nsp.name), flags)
+            self.deliver((nsp.adapter.stamp(body, self._lost) if self.recovers else body).event(nsp.name), flags)
         else:  # so that it is kept for the client
             nsp.adapter.broadcast(body, Selection((self.id,)), flags)
 
@@ -529,10 +439,9 @@ class Socket:
         missed: list[Encoded] = []
         if self.nsp.recovery and self.recovers:
             if self._lost is None:
-                self._lost = LostSession(self.id, self.nsp.server.generate_id(), (), self.data)
-            else:
+                self._lost = LostSession(self.id, self.nsp.server.generate_id(), (), self.data, adapter.position())
+            else:  # what it says it has got is still all that is known of it
                 missed = adapter.missed(self._lost)
-            self._lost.since = adapter.position()
         pid = None if self._lost is None else self._lost.pid
         self._connection.accept(self.nsp.name, self._guard or self, self.id, pid)
         for packet in missed:

@@ -1,0 +1,224 @@
+"""What an application registers: with a namespace, or the server for its main one, and with a single socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from socketeer.server.acks import settle
+from socketeer.server.broadcast import AckCallback
+from socketeer.server.handlers import Handler, Handlers
+from socketeer.server.packet_guard import PacketGuard
+
+if TYPE_CHECKING:
+    from socketeer.multiplex.connection import Connection
+    from socketeer.server.namespace import Namespace
+
+__all__ = ["CONNECTION", "Listening", "SocketListening"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound=type[Any])
+
+CONNECTION = frozenset({"connection", "connect"})
+"""The names of the event of a new client."""
+
+
+class Listening:
+    """Offer everything that an application registers with a namespace."""
+
+    __slots__ = ()
+
+    def _listener(self) -> Namespace:
+        raise NotImplementedError
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: F) -> F: ...
+    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` for an event of the namespace itself; as a decorator without ``handler``.
+
+        ``connection`` (or ``connect``) gives the socket of a new client. ``error`` gives the exception of a handler, or
+        the ``BadArguments`` of an event that fits none; further arguments: the socket and the event, each or None.
+        ``new_namespace``, of the server, gives a namespace that has been made. Any other name is that of an event which
+        other servers send by :meth:`server_side_emit`; those of clients are for ``socket.on`` and ``io.event``.
+        """
+        listener = self._listener()
+        if handler is None:
+            return lambda function: listener.listen(event, function)
+        return listener.listen(event, handler)
+
+    @overload
+    def once(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str, handler: F) -> F: ...
+    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` for the next such event only; as a decorator without ``handler``."""
+        listener = self._listener()
+        if handler is None:
+            return lambda function: listener.listen(event, function, once=True)
+        return listener.listen(event, handler, once=True)
+
+    def off(self, event: str | None = None, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one handler, every handler of an event, or all, as registered by :meth:`on` and :meth:`event`."""
+        self._listener().stop_listening(event, handler)
+
+    def listeners(self, event: str) -> list[Callable[..., Any]]:
+        """Give the handlers of an event of the namespace itself."""
+        return self._listener().own_handlers.functions("connection" if event in CONNECTION else event)
+
+    @overload
+    def event(self, name: F) -> F: ...
+    @overload
+    def event(self, name: str | int) -> Callable[[F], F]: ...
+    def event(self, name: F | str | int) -> F | Callable[[F], F]:
+        """Register a handler for every socket of the namespace: it gets the socket and the event's arguments.
+
+        Without a name the function's own is the event's. ``connection``, ``disconnecting`` and ``disconnect`` work too.
+        """
+        listener = self._listener()
+        if callable(name):
+            if not hasattr(name, "__name__"):
+                raise TypeError(f"{name!r} has no name of its own: give the event's, @io.event('...')")
+            return listener.add_event(name.__name__, name)
+        return lambda function: listener.add_event(name, function)
+
+    def emits(self, events: T) -> T:
+        """Declare which events clients get, as a decorator: of a Protocol with a method for each, or a ``TypedDict``.
+
+        Nothing is checked or called: it is for ``socketeer types``, and for who reads the program.
+        """
+        self._listener().declarations.append(events)
+        return events
+
+    def use(self, middleware: F) -> F:
+        """Let ``middleware`` see each socket before it is let in; sync or async, in the order of registration.
+
+        Raising ``ConnectionRefused`` refuses the client with its message and data. Any other exception refuses it with
+        a neutral message and is logged.
+        """
+        return self._listener().add_middleware(middleware)
+
+    def server_side_emit(self, event: str, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event to this namespace on every other server of the cluster, not on this one.
+
+        ``ack`` is called once, with an error or None and the list of their answers: an empty one where there is no
+        other server. Raises ``ValueError`` for the events that a namespace has itself.
+        """
+        self._listener().emit_to_servers(event, args, ack)
+
+    async def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """Send an event to this namespace on every other server, and give their answers.
+
+        Raises ``AckTimeout``, which carries the answers so far, after the option ``ack_timeout``.
+        """
+        future: asyncio.Future[list[Any]] = self._listener().future()
+        self.server_side_emit(event, *args, ack=settle(future))
+        return await future
+
+
+class SocketListening:
+    """Offer everything that an application registers with one socket."""
+
+    __slots__ = ("_any", "_guard", "_handlers", "_outgoing")
+
+    nsp: Namespace
+    _connection: Connection
+    _handlers: Handlers | None
+    _any: tuple[Handler, ...]
+    _outgoing: tuple[Handler, ...]
+    _guard: PacketGuard | None
+
+    def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
+        raise NotImplementedError
+
+    def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
+        raise NotImplementedError
+
+    @overload
+    def on(self, event: str | int) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str | int, handler: F) -> F: ...
+    def on(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` with the arguments of each ``event``; as a decorator without ``handler``.
+
+        ``disconnecting`` and ``disconnect`` give the reason and, as a second argument, a description or None. Several
+        handlers of one event are called in the order of their registration.
+        """
+        if handler is None:
+            return lambda function: self._listen(event, function)
+        return self._listen(event, handler)
+
+    @overload
+    def once(self, event: str | int) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str | int, handler: F) -> F: ...
+    def once(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` for the next ``event`` only; as a decorator without ``handler``."""
+        if handler is None:
+            return lambda function: self._listen(event, function, once=True)
+        return self._listen(event, handler, once=True)
+
+    def off(self, event: str | int | None = None, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one handler, every handler of an event, or all of this socket."""
+        if self._handlers is not None:
+            self._handlers.remove(event, handler)
+
+    def listeners(self, event: str | int) -> list[Callable[..., Any]]:
+        """Give the handlers of an event that belong to this socket alone."""
+        return [] if self._handlers is None else self._handlers.functions(event)
+
+    def event_names(self) -> list[str | int]:
+        """Give the events that this socket alone has handlers for."""
+        return [] if self._handlers is None else list(self._handlers.by_event)
+
+    def use(self, middleware: F) -> F:
+        """Let ``middleware`` see each event of the client before its handlers, with its name and its list of arguments.
+
+        It may be async, and may change the list; events wait for the one before them. Raising drops the event: the
+        exception goes to the ``error`` handlers of the socket, or where there are none of the namespace.
+        """
+        if not callable(middleware):
+            raise TypeError(f"a middleware must be callable, not {middleware!r}")
+        if self._guard is None:
+            self._guard = PacketGuard(self)
+            self._connection.interpose(self.nsp.name, self._guard)
+        self._guard.middlewares.append(middleware)
+        return middleware
+
+    def on_any(self, handler: F) -> F:
+        """Call ``handler`` with the name and the arguments of every event, before the event's own handlers."""
+        self._any = (*self._any, Handler(handler))
+        return handler
+
+    def prepend_any(self, handler: F) -> F:
+        """Call ``handler`` for every event, before the other catch-all handlers."""
+        self._any = (Handler(handler), *self._any)
+        return handler
+
+    def off_any(self, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one catch-all handler, or all."""
+        self._any = tuple(other for other in self._any if handler is not None and other.function != handler)
+
+    def listeners_any(self) -> list[Callable[..., Any]]:
+        """Give the catch-all handlers."""
+        return [handler.function for handler in self._any]
+
+    def on_any_outgoing(self, handler: F) -> F:
+        """Call ``handler`` with the name and the arguments of every event that is sent to this client."""
+        self._set_outgoing((*self._outgoing, Handler(handler)))
+        return handler
+
+    def prepend_any_outgoing(self, handler: F) -> F:
+        """Call ``handler`` for every event that is sent, before the other such handlers."""
+        self._set_outgoing((Handler(handler), *self._outgoing))
+        return handler
+
+    def off_any_outgoing(self, handler: Callable[..., Any] | None = None) -> None:
+        """Remove one handler of what is sent, or all."""
+        self._set_outgoing(tuple(h for h in self._outgoing if handler is not None and h.function != handler))
+
+    def listeners_any_outgoing(self) -> list[Callable[..., Any]]:
+        """Give the handlers of what is sent."""
+        return [handler.function for handler in self._outgoing]
