@@ -75,6 +75,11 @@ class Served:
         eventually(lambda: id in self.reasons)
         return self.reasons[id]
 
+    def end_sessions(self) -> None:
+        """End what is left, so that the server need not wait for polls that do not come."""
+        for session in list(self.io.engine.sessions.values()):
+            session.end("transport close")
+
     def close_peers(self) -> None:
         """Close what the test left open."""
         while self._peers:
@@ -113,6 +118,7 @@ def serving_peers(lane: str, **options: Any) -> Iterator[Served]:
         holder.append(served)
         yield served
         served.close_peers()
+        running.call(served.end_sessions)
 
 
 class _Noise(logging.Filter):

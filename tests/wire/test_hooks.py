@@ -157,7 +157,7 @@ def test_state_goes_from_middlewares_around_to_those_within_and_to_handlers(lane
 
     io.engine.on("connection", lambda conn: states.append(conn.request.state))
     with serving(around, lane) as running:
-        PollingPeer(running.port)
+        PollingPeer(running.port).send("1")
         peer = WebSocketPeer(running.port, f"/socket.io/?{WEBSOCKET}")
         peer.open()
         peer.close()
