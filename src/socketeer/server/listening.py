@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from socketeer.server.acks import settle
 from socketeer.server.broadcast import AckCallback
@@ -14,6 +14,7 @@ from socketeer.server.packet_guard import PacketGuard
 if TYPE_CHECKING:
     from socketeer.multiplex.connection import Connection
     from socketeer.server.namespace import Namespace
+    from socketeer.server.socket import Socket
 
 __all__ = ["CONNECTION", "Listening", "SocketListening"]
 
@@ -182,7 +183,7 @@ class SocketListening:
         if not callable(middleware):
             raise TypeError(f"a middleware must be callable, not {middleware!r}")
         if self._guard is None:
-            self._guard = PacketGuard(self)
+            self._guard = PacketGuard(cast("Socket", self))
             self._connection.interpose(self.nsp.name, self._guard)
         self._guard.middlewares.append(middleware)
         return middleware
