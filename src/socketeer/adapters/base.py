@@ -189,8 +189,11 @@ class Adapter(ABC):
 
     # -- recovery
 
-    def stamp(self, body: Body) -> Body:
-        """Give an event that goes to one socket only, past :meth:`broadcast`, as it has to be sent."""
+    def stamp(self, body: Body, session: LostSession | None = None) -> Body:
+        """Give an event that goes to one socket only, past :meth:`broadcast`, as it has to be sent.
+
+        ``session`` is that of a client which has not got yet what it missed.
+        """
         return body
 
     def position(self) -> Any:

@@ -76,12 +76,14 @@ class RecoveringAdapter(MemoryAdapter):
             for member in members:
                 member.deliver(marked if member.recovers else plain, flags)
 
-    def stamp(self, body: Body) -> Body:
+    def stamp(self, body: Body, session: LostSession | None = None) -> Body:
         """Give an event that is not kept as it has to be sent.
 
         A client takes the string at the end of the last event, or else its name, for the offset.
         """
-        return body if isinstance(body.args[-1], _NO_TEXT) else body.marked(self._offset(self.position()))
+        if isinstance(body.args[-1], _NO_TEXT):
+            return body
+        return body.marked(self._offset(self.position() if session is None else session.since))
 
     def _offset(self, count: int) -> str:
         return f"{self._mark}{count:x}"
