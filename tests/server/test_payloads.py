@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -263,10 +263,14 @@ def misspelt(item: dict[str, Itme]) -> None: ...  # type: ignore[name-defined] #
 def of_two_kinds(item: Item | Place) -> None: ...
 
 
+def unchecked(items: Iterable[Item]) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [
         (of_nowhere, "of_nowhere: the annotation of item cannot be used: name 'Absent' is not defined"),
+        (unchecked, "unchecked: the annotation of items cannot be used: it holds a class that no payload can become"),
         (misspelt, "misspelt: the annotation of item cannot be used: name 'Itme' is not defined"),
         (
             of_two_kinds,

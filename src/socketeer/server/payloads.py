@@ -293,7 +293,9 @@ def _make_converter(annotation: Any, function: Callable[..., Any]) -> _Converter
         from pydantic import TypeAdapter  # only applications that use it have it
 
         return _Converter(None, TypeAdapter(annotation).validate_python, _locate_for_pydantic)
-    if parts.foreign and not parts.models:
+    if parts.foreign:
+        if parts.models:  # which would go unchecked
+            raise TypeError("it holds a class that no payload can become")
         return None
     # A type that has to be taken apart anew for each value costs more than the value; that of a field is kept.
     holder: Any = msgspec.defstruct("Argument", [("value", annotation)], array_like=True)
