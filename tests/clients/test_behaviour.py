@@ -80,6 +80,8 @@ ELSEWHERE = {
     *EDGES,
     *RECOVERY,
     *ALSO_RECOVERY,
+    "msgpack-values",
+    "another-parser",
     "stays-alive",
     "dropped-when-silent",
     "comes-back",

@@ -11,6 +11,7 @@ const { setTimeout: delay } = require("node:timers/promises");
 const { Server } = require("socket.io");
 
 const { port = 0, ...options } = JSON.parse(process.argv[2] || "{}");
+if (options.parser) options.parser = require(options.parser);
 const httpServer = http.createServer();
 const io = new Server(httpServer, { allowEIO3: true, ...options });
 

@@ -29,6 +29,7 @@ class Session {
   constructor({ io, major, url, transport, params }, say) {
     Object.assign(this, { io, major, url, transport, params: params || {}, say });
     this.modern = major >= 3;
+    this.parser = this.params.parser ? { parser: require(this.params.parser) } : {};
     this.opened = [];
   }
 
@@ -40,6 +41,7 @@ class Session {
           forceNew: true,
           reconnection: false,
           ...TRANSPORTS[this.transport],
+          ...this.parser,
           ...options,
         });
     this.opened.push(socket);
@@ -140,6 +142,7 @@ class Session {
         forceNew: true,
         reconnection: false,
         transports: ["websocket"],
+        ...this.parser,
       });
       await this.connected(this.observer);
       this.aside(this.observer);

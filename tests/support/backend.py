@@ -34,6 +34,7 @@ REFERENCE_NAMES = {
     "transports": "transports",
     "cleanup_empty_child_namespaces": "cleanupEmptyChildNamespaces",
     "connection_state_recovery": "connectionStateRecovery",
+    "parser": "parser",
     "max_disconnection_duration": "maxDisconnectionDuration",
     "skip_middlewares": "skipMiddlewares",
 }

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgpack
+import orjson
 
 from socketeer.exceptions import PacketError
 from socketeer.protocol.packets import Packet, PacketType
@@ -48,19 +49,34 @@ class MsgpackParser:
     def add(self, chunk: str | bytes) -> Packet:
         """Read the packet that a message carries. Raises PacketError where it carries none."""
         if isinstance(chunk, str):
-            raise PacketError("text, where packets are MessagePack")
+            return _read_text(chunk)
         try:
             fields = msgpack.unpackb(
                 chunk, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_read_extension, timestamp=3
             )
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise PacketError(f"invalid MessagePack: {error}") from None
-        if not isinstance(fields, dict):
-            raise PacketError("a packet must be a map")
-        kind = fields.get("type")
-        if isinstance(kind, bool) or not isinstance(kind, int) or not 0 <= kind <= max(PacketType):
-            raise PacketError("unknown packet type")
-        return Packet(PacketType(kind), fields.get("nsp", "/"), fields.get("data"), fields.get("id"))
+        return _packet_of(fields)
+
+
+def _read_text(chunk: str) -> Packet:
+    """Read a packet of the parser for 2.x, which writes those without data as JSON."""
+    try:
+        packet = _packet_of(orjson.loads(chunk))
+    except ValueError as error:
+        raise PacketError("text, where packets are MessagePack") from error
+    if packet.type not in (PacketType.CONNECT, PacketType.DISCONNECT):
+        raise PacketError("text, where packets are MessagePack")
+    return packet
+
+
+def _packet_of(fields: Any) -> Packet:
+    if not isinstance(fields, dict):
+        raise PacketError("a packet must be a map")
+    kind = fields.get("type")
+    if isinstance(kind, bool) or not isinstance(kind, int) or not 0 <= kind <= max(PacketType):
+        raise PacketError("unknown packet type")
+    return Packet(PacketType(kind), fields.get("nsp", "/"), fields.get("data"), fields.get("id"))
 
 
 def _replace(value: Any) -> Any:

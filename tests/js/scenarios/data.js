@@ -182,4 +182,20 @@ module.exports = {
     assert.match(noted, /^transport (close|error)$|^parse error$/);
     await echoes(t, await t.connect(), "another");
   },
+
+  async "msgpack-values"(t) {
+    const socket = await t.connect();
+    const date = new Date(1700000000123);
+    await echoes(t, socket, date, new Date(-1), { when: [date, 2 ** 40, -(2 ** 40), 1.5, Buffer.alloc(70000, 7)] });
+    assert.ok((await t.askOne(socket, "give back", date)) instanceof Date);
+  },
+
+  /* A client whose packets the server cannot read loses its connection, and nothing else happens. */
+  async "another-parser"(t) {
+    const socket = t.open();
+    socket.on("connect", () => assert.fail("connected"));
+    socket.connect();
+    const [reason] = await t.next(socket.io, "close");
+    assert.match(reason, /^transport (close|error)$/);
+  },
 };
