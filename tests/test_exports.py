@@ -22,6 +22,8 @@ PUBLIC = [
     "BadArguments",
     "BadPayload",
     "BroadcastOperator",
+    "Conn",
+    "ConnPacket",
     "ConnectionFailure",
     "ConnectionRefused",
     "ConnectionStateRecovery",

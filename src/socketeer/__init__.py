@@ -3,6 +3,7 @@
 from socketeer.adapters.base import Adapter, Flags, LostSession, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.adapters.recovery import RecoveringAdapter
+from socketeer.engine.conn import Conn, ConnPacket
 from socketeer.engine.cors import Cors
 from socketeer.engine.hooks import ConnectionFailure
 from socketeer.engine.http import Request, Response, ResponseHeaders
@@ -36,6 +37,8 @@ __all__ = [
     "BadArguments",
     "BadPayload",
     "BroadcastOperator",
+    "Conn",
+    "ConnPacket",
     "ConnectionFailure",
     "ConnectionRefused",
     "ConnectionStateRecovery",
