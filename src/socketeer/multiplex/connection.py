@@ -265,12 +265,12 @@ class Connection:
         """Tell whether an answer to CONNECT is still due."""
         return namespace in self._joining
 
-    def interpose(self, namespace: str, link: Link) -> None:
-        """Let another link take what comes for a namespace that was joined."""
-        if namespace in self.links:
-            self.links[namespace] = link
+    def interpose(self, namespace: str, link: Link, other: Link) -> None:
+        """Let another link take what comes for one that was let in, and has not left."""
+        if self.links.get(namespace) is link:
+            self.links[namespace] = other
             if namespace == "/":
-                self._root = link
+                self._root = other
 
     def set_joining(self, namespace: str, link: Link) -> None:
         """Name the link of a client that is joining: it is told if the connection is lost meanwhile."""

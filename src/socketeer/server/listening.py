@@ -137,6 +137,9 @@ class SocketListening:
     def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
         raise NotImplementedError
 
+    def _hand_over_waiting(self) -> list[tuple[list[Any], int | None]]:
+        raise NotImplementedError
+
     @overload
     def on(self, event: str | int) -> Callable[[F], F]: ...
     @overload
@@ -184,7 +187,8 @@ class SocketListening:
             raise TypeError(f"a middleware must be callable, not {middleware!r}")
         if self._guard is None:
             self._guard = PacketGuard(cast("Socket", self))
-            self._connection.interpose(self.nsp.name, self._guard)
+            self._connection.interpose(self.nsp.name, cast("Socket", self), self._guard)
+            self._guard.hold(self._hand_over_waiting())
         self._guard.middlewares.append(middleware)
         return middleware
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,22 @@ class PacketGuard:
         self._busy = False
         self._waiting: deque[tuple[list[Any], int | None]] = deque()
         self.middlewares: list[PacketMiddleware] = []
+
+    def hold(self, events: Iterable[tuple[list[Any], int | None]]) -> None:
+        """Take events that came before; they begin when whoever registers the middleware has had time to do so."""
+        self._waiting.extend(events)
+        if self._waiting:
+            self._busy = True
+            self._socket.nsp.driver.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._busy = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and not self._busy:
+            args, id = self._waiting.popleft()
+            self._go_through(args, id, iter(tuple(self.middlewares)))
 
     def receive_event(self, args: list[Any], id: int | None) -> None:
         """Take an event of the client."""
@@ -59,7 +75,7 @@ class PacketGuard:
                     self._busy = True
                     self._socket.nsp.driver.spawn(self._await(outcome, event, rest, id, middlewares))
                     return
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # of a future that was asked for its result
             self._socket.refuse_event(error, event)
             return
         if self._socket.connected:
@@ -73,11 +89,12 @@ class PacketGuard:
         except Exception as error:
             self._busy = False
             self._socket.refuse_event(error, event)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._busy = False
-            raise
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._socket.refuse_event(error, event)  # of a future that the middleware awaited
         else:
             self._go_through([event, *rest], id, middlewares)
-        while self._waiting and not self._busy:
-            args, number = self._waiting.popleft()
-            self._go_through(args, number, iter(tuple(self.middlewares)))
+        self._go_on()

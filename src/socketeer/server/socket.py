@@ -405,6 +405,8 @@ class Socket(SocketListening):
         """Call the handlers of an event of this side; tell whether one of them has not begun to run."""
         unstarted = self._unstarted
         for handler in self._handlers_of(event):
+            if handler.once and not self._discard_once(event, handler):
+                continue
             offered = (self, *args) if handler.bound else args
             self._start(handler, handler.trim(offered), event, None)
         return self._unstarted > unstarted
@@ -488,7 +490,14 @@ class Socket(SocketListening):
 
     # -- dispatch
 
-    def refuse_event(self, error: Exception, event: Any) -> None:
+    def _hand_over_waiting(self) -> list[tuple[list[Any], int | None]]:
+        """Give the events that wait to a middleware, so that none gets past it by coming early."""
+        waiting = self._waiting or []
+        if waiting:
+            self._waiting = []
+        return waiting
+
+    def refuse_event(self, error: BaseException, event: Any) -> None:
         """Report an event that a middleware has dropped."""
         if self._handlers_of("error"):
             self._fire("error", error)
