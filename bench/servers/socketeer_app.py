@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from typing import Any
 
 from bench.servers.serving import serve
 from socketeer import Server, Socket
@@ -10,19 +11,19 @@ io = Server()
 
 
 @io.event
-def echo(socket: Socket, text: str) -> None:
+def echo(socket: Socket, text: Any) -> None:
     """Send the text back as an event."""
     socket.emit("echo", text)
 
 
 @io.event
-def ack(socket: Socket, text: str) -> str:
+def ack(socket: Socket, text: Any) -> Any:
     """Answer the acknowledgement with the text."""
     return text
 
 
 @io.event
-def broadcast(socket: Socket, text: str) -> None:
+def broadcast(socket: Socket, text: Any) -> None:
     """Send the text to everybody."""
     io.emit("broadcast", text)
 

@@ -18,16 +18,16 @@ def test_a_plain_event() -> None:
 
 
 def test_an_acknowledgement() -> None:
-    assert JsonFormat(10).body([]).ack("/", 0) == Encoded(b"430[]")
-    assert JsonFormat(10).body([1, "x"]).ack("/chat", 7) == Encoded(b'43/chat,7[1,"x"]')
+    assert JsonFormat(10).ack([], "/", 0) == Encoded(b"430[]")
+    assert JsonFormat(10).ack([1, "x"], "/chat", 7) == Encoded(b'43/chat,7[1,"x"]')
 
 
 @pytest.mark.parametrize("namespace", ["/", "/chat"])
 @pytest.mark.parametrize("kind", [PacketType.EVENT, PacketType.ACK])
 def test_binary_values_become_attachments(namespace: str, kind: PacketType) -> None:
     args = ["image", b"\x00\x01", {"thumb": bytearray(b"t"), "parts": [memoryview(b"p")]}]
-    body = JsonFormat(10).body(args)
-    packet = body.event(namespace, 3) if kind is PacketType.EVENT else body.ack(namespace, 3)
+    form = JsonFormat(10)
+    packet = form.body(args).event(namespace, 3) if kind is PacketType.EVENT else form.ack(args, namespace, 3)
     assert packet.attachments == (b"\x00\x01", b"t", b"p")
     decoded = socket_json.decode(packet.text, 10)
     assert (decoded.type, decoded.namespace, decoded.id, decoded.attachments) == (kind, namespace, 3, 3)

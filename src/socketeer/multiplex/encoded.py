@@ -26,17 +26,14 @@ class Encoded(NamedTuple):
 
 
 class Body(Protocol):
-    """Hold the arguments of a packet, encoded as far as that does not depend on the recipient."""
+    """Hold the name and the arguments of an event, encoded as far as that does not depend on the recipient."""
 
     @property
     def args(self) -> list[Any]:
-        """The arguments; those of an event begin with its name."""
+        """The name and the arguments."""
 
     def event(self, namespace: str, id: int | None = None) -> Encoded:
         """Make it an EVENT; ``id`` asks for an acknowledgement."""
-
-    def ack(self, namespace: str, id: int) -> Encoded:
-        """Make it the ACK with the given ``id``."""
 
     def marked(self, offset: str) -> Body:
         """Give the same with one more argument, by which the client says what it got last."""
@@ -45,11 +42,14 @@ class Body(Protocol):
 class Format(Protocol):
     """Write packets."""
 
-    def body(self, args: list[Any], namespace: str | None = None) -> Body:
-        """Encode the arguments of a packet: of an event, where its ``namespace`` is given.
+    def body(self, args: list[Any], namespace: str) -> Body:
+        """Encode an event, which most likely is for ``namespace``.
 
         Raises ``TypeError`` for what cannot be written, and ``ValueError`` for more binary values than are allowed.
         """
+
+    def ack(self, args: list[Any], namespace: str, id: int) -> Encoded:
+        """Encode an acknowledgement; raises what :meth:`body` does."""
 
     def packet(self, kind: PacketType, namespace: str, data: Any = None) -> Encoded:
         """Encode a packet that is not an event: CONNECT, DISCONNECT or CONNECT_ERROR."""
@@ -65,7 +65,7 @@ class Format(Protocol):
 
 
 class JsonBody(NamedTuple):
-    """Hold the arguments of a packet as JSON and attachments."""
+    """Hold an event as JSON and attachments."""
 
     text: bytes
     attachments: tuple[bytes, ...]
@@ -73,14 +73,9 @@ class JsonBody(NamedTuple):
 
     def event(self, namespace: str, id: int | None = None) -> Encoded:
         """Make it an EVENT; ``id`` asks for an acknowledgement."""
-        return Encoded(self._text(PacketType.EVENT, namespace, id), self.attachments, self.args)
-
-    def ack(self, namespace: str, id: int) -> Encoded:
-        """Make it the ACK with the given ``id``."""
-        return Encoded(self._text(PacketType.ACK, namespace, id), self.attachments)
-
-    def _text(self, kind: PacketType, namespace: str, id: int | None) -> bytes:
-        return socket_json.encode(kind, namespace, id, self.text, len(self.attachments))
+        attachments = self.attachments
+        text = socket_json.encode(PacketType.EVENT, namespace, id, self.text, len(attachments))
+        return Encoded(text, attachments, self.args)
 
     def marked(self, offset: str) -> JsonBody:
         """Give the same with one more argument, a string that needs no escaping."""
@@ -93,13 +88,23 @@ class JsonFormat:
     def __init__(self, max_attachments: int) -> None:
         self._max_attachments = max_attachments
 
-    def body(self, args: list[Any], namespace: str | None = None) -> JsonBody:
-        """Encode the arguments of a packet; a JavaScript peer would close the connection over too many attachments."""
+    def body(self, args: list[Any], namespace: str = "/") -> JsonBody:
+        """Encode an event; a JavaScript peer would close the connection over too many attachments."""
         text, attachments = socket_json.dump(args)
-        most = self._max_attachments
-        if len(attachments) > most:
-            raise ValueError(f"{len(attachments)} binary values in one packet, max_attachments allows {most}")
+        if len(attachments) > self._max_attachments:
+            raise self._too_many(attachments)
         return JsonBody(text, attachments, args)
+
+    def ack(self, args: list[Any], namespace: str, id: int) -> Encoded:
+        """Encode an acknowledgement."""
+        text, attachments = socket_json.dump(args)
+        if len(attachments) > self._max_attachments:
+            raise self._too_many(attachments)
+        return Encoded(socket_json.encode(PacketType.ACK, namespace, id, text, len(attachments)), attachments)
+
+    def _too_many(self, attachments: tuple[bytes, ...]) -> ValueError:
+        most = self._max_attachments
+        return ValueError(f"{len(attachments)} binary values in one packet, max_attachments allows {most}")
 
     def packet(self, kind: PacketType, namespace: str, data: Any = None) -> Encoded:
         """Encode a packet that is not an event. Raises ``TypeError`` for binary values: there they have no place."""
@@ -120,7 +125,7 @@ class JsonFormat:
 
 
 class _ParserBody:
-    """Hold the arguments of a packet for a parser, which sees whole packets only."""
+    """Hold an event for a parser, which sees whole packets only."""
 
     __slots__ = ("_event", "_format", "_namespace", "_offset", "args")
 
@@ -142,9 +147,6 @@ class _ParserBody:
         packet = Packet(PacketType.EVENT, namespace, [*self.args, *self._offset], id)
         return self._format.encode(packet)._replace(args=self.args)
 
-    def ack(self, namespace: str, id: int) -> Encoded:
-        return self._format.encode(Packet(PacketType.ACK, namespace, self.args, id))
-
     def marked(self, offset: str) -> Body:
         return _ParserBody(self._format, self.args, None, (offset,))
 
@@ -157,9 +159,13 @@ class ParserFormat:
             raise TypeError(f"option 'parser' takes an object with encode() and decoder(), not {parser!r}")
         self._parser = parser
 
-    def body(self, args: list[Any], namespace: str | None = None) -> Body:
-        """Keep the arguments; those of an event are encoded now, so that the caller hears of what cannot be."""
+    def body(self, args: list[Any], namespace: str) -> Body:
+        """Encode an event now, so that the caller hears of what cannot be, and keep it for other namespaces."""
         return _ParserBody(self, args, namespace)
+
+    def ack(self, args: list[Any], namespace: str, id: int) -> Encoded:
+        """Encode an acknowledgement."""
+        return self.encode(Packet(PacketType.ACK, namespace, args, id))
 
     def packet(self, kind: PacketType, namespace: str, data: Any = None) -> Encoded:
         """Encode a packet that is not an event."""

@@ -54,7 +54,7 @@ class Ack:
         if self._open is None:
             return
         nsp = self._socket.nsp
-        packet = nsp.format.body(list(args)).ack(nsp.name, self._id)
+        packet = nsp.format.ack(list(args), nsp.name, self._id)
         self._open = None
         nsp.driver.call(self._socket.deliver, packet)
 
