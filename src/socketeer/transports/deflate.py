@@ -10,7 +10,7 @@ from socketeer.engine.deflate import Agreement, Deflater, Inflater, InvalidData,
 from socketeer.engine.websocket import Limits
 from socketeer.transports.picows import COPY_LIMIT, Watched, Wire
 
-__all__ = ["DeflateWire"]
+__all__ = ["DeflateWire", "WatchedDeflate"]
 
 _TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
 _LEAST_ROOM = 64
@@ -108,10 +108,10 @@ class DeflateWire(Wire):
         self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_http_buffer_size")
 
 
-class _WatchedDeflate(Watched, DeflateWire):
+class WatchedDeflate(Watched, DeflateWire):
     """Know whether something was sent in this round of the event loop."""
 
     plain = DeflateWire
 
 
-DeflateWire.watched = _WatchedDeflate
+DeflateWire.watched = WatchedDeflate

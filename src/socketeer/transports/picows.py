@@ -26,6 +26,8 @@ _TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgT
 COPY_LIMIT = 8192
 """Up to this size picows writes from a buffer of its own; a larger frame is framed in place, in one copy."""
 _FRAME_ROOM = 14
+_FIRST_FRAMES = 64
+"""For how many frames a new WebSocket keeps a record of what is sent, although no volatile packet asks for it."""
 _HIGH_WATER = 65536
 """The number of unsent bytes from which on the event loop says that they pile up, unless told otherwise."""
 
@@ -106,15 +108,14 @@ class Wire(WSListener):
 
     def is_writable(self) -> bool:
         """Tell whether the operating system took everything so far; from now on keep a record, see :class:`Watched`."""
-        self.watch()
+        self.__class__ = self.watched
+        self._begin_record(0)
         return not self.unsent()
 
-    def watch(self, sends: int = 0) -> None:
-        """Keep a record of what is sent: for a number of frames, or, once it has been asked for, for good."""
+    def _begin_record(self, frames: int) -> None:
         self._rounds = round_of(asyncio.get_running_loop())
         self._sent_in = 0
-        self._unasked = sends
-        self.__class__ = self.watched
+        self._unasked = frames
 
     def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
         """Send a close frame; the peer answers it, and that ends the connection."""
@@ -251,6 +252,10 @@ class Watched(Wire):
     """
 
     plain: ClassVar[type[Wire]] = Wire
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._begin_record(_FIRST_FRAMES)
 
     def send_text(self, data: bytes, compress: bool = True) -> None:
         """Send a text frame."""

@@ -36,15 +36,13 @@ from uvicorn.server import ServerState
 from socketeer.engine.deflate import Agreement
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
-from socketeer.transports.deflate import DeflateWire
-from socketeer.transports.picows import Wire, begin, feed, make_protocol
+from socketeer.transports.deflate import WatchedDeflate
+from socketeer.transports.picows import Watched, Wire, begin, feed, make_protocol
 
 __all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]
 
 _access = logging.getLogger("uvicorn.error")
 
-_WATCHED_FRAMES = 64
-"""For how many frames a new WebSocket keeps a record of what is sent, although no volatile packet has asked for it."""
 _KEPT_LIMIT = 65536
 """How much a client may send before its handshake has been answered."""
 
@@ -287,12 +285,12 @@ class WebSocketProtocol(asyncio.Protocol):
         """Give the connection to the caller for good; None if it is gone already."""
         if self._gone.is_set() or self._done:
             return None
+        wire: Wire
         if agreement is None:
-            wire = Wire(limits)
+            wire = Watched(limits)
         else:
-            wire = DeflateWire(limits, agreement)
+            wire = WatchedDeflate(limits, agreement)
             headers = [*headers, (b"Sec-WebSocket-Extensions", agreement.answer)]
-        wire.watch(_WATCHED_FRAMES)
         self._upgrade(wire, headers, ping=False)
         return wire
 
