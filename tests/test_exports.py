@@ -31,6 +31,7 @@ PUBLIC = [
     "Cors",
     "Decoder",
     "Disconnected",
+    "EngineServer",
     "Flags",
     "Handshake",
     "HttpCompression",

@@ -21,6 +21,7 @@ from socketeer.protocol.parsers import Decoder, Parser
 from socketeer.protocol.socket_msgpack import MSGPACK
 from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
+from socketeer.server.engine_server import EngineServer
 from socketeer.server.handlers import BadArguments, BadPayload
 from socketeer.server.handshake import Handshake
 from socketeer.server.namespace import Namespace
@@ -46,6 +47,7 @@ __all__ = [
     "Cors",
     "Decoder",
     "Disconnected",
+    "EngineServer",
     "Flags",
     "Handshake",
     "HttpCompression",
