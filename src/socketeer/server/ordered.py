@@ -27,22 +27,40 @@ class OrderedSocket(Socket):
     handlers, ``disconnecting`` and ``disconnect``. Acknowledgements that the handler waits for are no events.
     """
 
-    __slots__ = ("_draining", "_farewell", "_queue", "_running")
+    __slots__ = ("_draining", "_farewell", "_queue", "_running", "_steps")
 
     def __init__(self, nsp: Namespace, connection: Connection, id: str, handshake: Handshake) -> None:
         super().__init__(nsp, connection, id, handshake)
         self._queue: deque[Callable[[], None]] = deque()
+        self._steps: deque[Callable[[], None]] = deque()  # what is left to do of the event whose turn it is
         self._running = False
         self._draining = False
         self._farewell: tuple[str, str | None] | None = None
 
     # -- one after another
 
-    def _in_turn(self, step: Callable[[], None]) -> None:
-        if self._running or self._queue:
-            self._queue.append(step)
+    def _in_turn(self, event: Callable[[], None]) -> None:
+        """Do what an event asks for once the handlers of those before it are done, which may attach others."""
+        if self._running or self._steps or self._queue:
+            self._queue.append(event)
+        else:
+            event()
+
+    def _in_step(self, step: Callable[[], None]) -> None:
+        if self._running or self._steps:
+            self._steps.append(step)
         else:
             step()
+
+    def _dispatch(self, args: list[Any], id: int | None) -> None:
+        if len(self._queue) >= self.nsp.server.options.max_queued_events and self._open:
+            self.overrun()
+        else:
+            self._in_turn(partial(super()._dispatch, args, id))
+
+    def refuse_event(self, error: BaseException, event: Any) -> None:
+        """Report an event that a middleware has dropped, in its turn."""
+        self._in_turn(partial(super().refuse_event, error, event))
 
     def _start(
         self,
@@ -52,10 +70,7 @@ class OrderedSocket(Socket):
         ack: Ack | None,
         then: Callable[[], None] | None = None,
     ) -> None:
-        if len(self._queue) >= self.nsp.server.options.max_queued_events and self._open:
-            self.overrun()
-        else:
-            self._in_turn(partial(self._call, handler, args, event, ack, then))
+        self._in_step(partial(self._call, handler, args, event, ack, then))
 
     def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
         self._running = True
@@ -79,8 +94,8 @@ class OrderedSocket(Socket):
             return  # a handler that did not have to wait: the loop below goes on by itself
         self._draining = True
         try:
-            while self._queue and not self._running:
-                self._queue.popleft()()
+            while (waiting := self._steps or self._queue) and not self._running:
+                waiting.popleft()()
         finally:
             self._draining = False
 
@@ -119,9 +134,9 @@ class OrderedSocket(Socket):
 
     def _fire_disconnecting(self, reason: str, description: str | None) -> None:
         self._fire("disconnecting", reason, description)
-        self._in_turn(partial(self._gone, reason, description))
+        self._in_step(partial(self._gone, reason, description))
 
     def _gone(self, reason: str, description: str | None) -> None:
         super()._gone(reason, description)
         if self._lost is not None:
-            self._in_turn(self.nsp.leaving.pop(self._lost.pid).set)
+            self._in_step(self.nsp.leaving.pop(self._lost.pid).set)

@@ -75,15 +75,22 @@ class Driver:
         return task
 
     async def finish(self, patience: float) -> None:
-        """Wait for the tasks that run, then cancel those that do not end within ``patience`` seconds."""
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        if tasks:
-            _, pending = await asyncio.wait(tasks, timeout=patience)
-            for task in pending:
-                task.cancel()
-            if pending:
-                await asyncio.wait(pending, timeout=patience)
+        """Wait for the tasks that run, then cancel those that do not end within ``patience`` seconds.
+
+        The end of one may begin another, which is treated alike.
+        """
+        loop, current = asyncio.get_running_loop(), asyncio.current_task()
+        cancelled: set[asyncio.Task[Any]] = set()
+        for last in (False, True):
+            end = loop.time() + patience
+            while (tasks := [task for task in self._tasks if task is not current and not task.done()]) and (
+                left := end - loop.time()
+            ) > 0:
+                for task in tasks if last else ():
+                    if task not in cancelled:
+                        task.cancel()
+                        cancelled.add(task)
+                await asyncio.wait(tasks, timeout=left)
 
     # -- the wheel's timer
 
