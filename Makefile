@@ -13,11 +13,12 @@ SOURCES := $(wildcard src tests bench examples docs/hooks.py hatch_build.py)
 NODE_LOCKS := $(wildcard tests/js/package-lock.json tests/ts/package-lock.json bench/node/package-lock.json bench/package-lock.json)
 NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.stamp)
 
-.PHONY: help install demo test check format docs bench build clean
+.PHONY: help install demo test parity check format docs bench build clean
 
 help:
 	@echo "make demo     start the chat demo on http://127.0.0.1:3000"
 	@echo "make test     run the tests"
+	@echo "make parity   check that docs/parity.md is true"
 	@echo "make check    lint, check formatting, types and imports"
 	@echo "make format   rewrite the code in the project's format"
 	@echo "make docs     build the manual into site/"
@@ -33,7 +34,11 @@ demo: $(VENV)/.runtime
 
 # The tests wait for clients and timers more than they compute: two at a time, a file to each.
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --junit-xml=build/tests.xml
+
+# Does every row of docs/parity.md name tests that passed? By the report of `make test`, else by running them.
+parity: install
+	$(BIN)/python -m tests.parity
 
 check: install
 	$(BIN)/ruff check $(SOURCES)
@@ -57,7 +62,7 @@ build: $(VENV)/.dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) bench/.venv dist site src/socketeer/client_dist $(dir $(NODE_STAMPS))
+	rm -rf $(VENV) bench/.venv build dist site src/socketeer/client_dist $(dir $(NODE_STAMPS))
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

@@ -81,6 +81,8 @@ ELSEWHERE = {
     *RECOVERY,
     *ALSO_RECOVERY,
     "msgpack-values",
+    "stays-for-a-while",
+    "gives-up-and-comes-back",
     "another-parser",
     "stays-alive",
     "dropped-when-silent",

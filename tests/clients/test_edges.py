@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.backend import REFERENCE, backend
+from tests.support.backend import REFERENCE, ServerProcess, backend
 from tests.support.driver import TRANSPORTS, Driver
 
 CLIENTS = ("client2", "client4")
@@ -57,3 +57,18 @@ def test_edge(
 ) -> None:
     """Run one scenario."""
     driver(client).start(scenario, edges_url, transport, reference=front == REFERENCE).result()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_server_that_stays_away_and_returns(
+    driver: Callable[[str], Driver], front: str, client: str, transport: str
+) -> None:
+    """Let a client give up once, and find its handlers as they were when it returns."""
+    servers = [ServerProcess(front)]
+    try:
+        run = driver(client).start("gives-up-and-comes-back", servers[0].url, transport)
+        run.follow({"stop": servers[0].kill, "start": lambda: servers.append(ServerProcess(front, servers[0].port))})
+    finally:
+        for server in servers:
+            server.close()

@@ -56,6 +56,33 @@ def settle(running: Running, count_sessions: Callable[[], int]) -> Counter[str]:
     return running.call(count_objects)
 
 
+def test_no_scope_is_kept_of_clients_that_are_here(driver: Callable[[str], Driver], lane: str) -> None:
+    """Let go of the request that opened a connection, but for what ``socket.handshake`` shows."""
+    io = create()
+    with serving(io, lane) as running:
+        runs = [driver("client4").start("stays-for-a-while", running.url, way) for way in TRANSPORTS]
+        for run in runs:
+            run.said("here")
+        scopes = running.call(lambda: [thing for thing in gc.get_objects() if _is_scope(thing)])
+        # The portable lane is an ASGI application, whose server keeps a WebSocket's scope for as long as it is open; so
+        # it does a request's that waits.
+        served = 0 if lane == "fast" else len(TRANSPORTS)
+        held = [scope for scope in scopes if any(_is_ours(holder) for holder in gc.get_referrers(scope))]
+        assert held == []
+        assert len([scope for scope in scopes if scope["type"] == "websocket"]) <= served
+        for run in runs:
+            run.result()
+
+
+def _is_scope(thing: object) -> bool:
+    return type(thing) is dict and "asgi" in thing and thing.get("type") in ("http", "websocket")
+
+
+def _is_ours(holder: object) -> bool:
+    """Tell whether something that lives as long as a client holds it, and not a call that is under way."""
+    return str(type(holder).__module__).startswith("socketeer.")
+
+
 def test_nothing_is_kept_of_clients_that_left(driver: Callable[[str], Driver], lane: str) -> None:
     """Compare what is there after a first and a second round of visits."""
     io = create(close_timeout=0.5)

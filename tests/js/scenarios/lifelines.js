@@ -88,4 +88,37 @@ module.exports = {
     assert.notEqual(await t.askOne(socket, "whoami"), before);
     await alive(t, socket);
   },
+
+  async "stays-for-a-while"(t) {
+    const socket = await t.connect();
+    await t.flushed(socket);
+    await t.delay(50);
+    t.say("here");
+    await t.delay(300);
+    await alive(t, socket);
+  },
+
+  /* Give up once, come back when told to, and hear everything once, as before. */
+  async "gives-up-and-comes-back"(t) {
+    const socket = await t.connect("/", { ...RECONNECT, reconnectionAttempts: 2 });
+    const heard = [];
+    socket.on("echo", (value) => heard.push(value));
+    let failures = 0;
+    const manager = t.modern ? socket.io : socket;
+    const failed = t.next(manager, "reconnect_failed", 20000);
+    manager.on("reconnect_failed", () => (failures += 1));
+    await t.act("stop");
+    await failed;
+    await t.act("start");
+    await t.delay(200);
+    assert.equal(failures, 1);
+    const back = t.next(socket, "connect");
+    if (t.modern) socket.connect();
+    else socket.io.connect();
+    await back;
+    await t.settled(socket);
+    socket.emit("echo", "once");
+    await t.flushed(socket);
+    same(heard, ["once"]);
+  },
 };
