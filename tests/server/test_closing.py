@@ -19,8 +19,8 @@ from socketeer.engine.polling import Polling
 from socketeer.engine.session import Session
 from socketeer.engine.websocket import Probe, WebSocket
 from socketeer.multiplex.connection import Connection
-from socketeer.transports.asgi import PortableWire
 from socketeer.transports.picows import Wire
+from socketeer.transports.portable import PortableWire
 from tests.server.conftest import Served
 from tests.support.backend import free_port
 from tests.support.raw import Client

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,16 +18,13 @@ from socketeer.engine.deflate import Deflate
 from socketeer.engine.handshake import Admission, Engine
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
-from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits, Sink
 from socketeer.transports.admission import admit
 from socketeer.transports.driver import Driver
+from socketeer.transports.portable import PortableWire, Receive, Send
 
 __all__ = ["TAKE_OVER", "EngineFrontend", "Receive", "Scope", "Send", "respond"]
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 TAKE_OVER = "socketeer.take_over"
 """The name of the scope extension by which a server hands a WebSocket over."""
@@ -315,127 +311,3 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, response
         await send({"type": "websocket.http.response.body", "body": response.body})
     else:
         await send({"type": "websocket.close"})
-
-
-class PortableWire:
-    """Be one WebSocket on an ASGI server."""
-
-    __slots__ = (
-        "_closing",
-        "_max_size",
-        "_queue",
-        "_reader",
-        "_ready",
-        "_send",
-        "_unsent",
-        "_writer",
-        "sink",
-    )
-
-    congested = True  # how much an ASGI server holds back is not known: always count
-
-    def __init__(self, send: Send, limits: Limits) -> None:
-        self.sink: Sink = DEAF
-        self._send = send
-        self._max_size = limits.max_size
-        self._queue: deque[tuple[Message, int]] = deque()
-        self._ready = asyncio.Event()
-        self._unsent = 0
-        self._closing = False
-        self._reader: asyncio.Future[str | None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-
-    def send_text(self, data: bytes, compress: bool = True) -> None:
-        """Queue a text frame."""
-        self._push({"type": "websocket.send", "text": data.decode()}, len(data))
-
-    def send_binary(self, data: bytes, compress: bool = True) -> None:
-        """Queue a binary frame."""
-        self._push({"type": "websocket.send", "bytes": data}, len(data))
-
-    def unsent(self) -> int:
-        """Count the bytes that the server has not taken yet."""
-        return self._unsent
-
-    def is_writable(self) -> bool:
-        """Tell whether the server has taken everything so far."""
-        return not self._unsent
-
-    def close(self, code: int = 1000) -> None:
-        """Queue a close frame."""
-        self._push({"type": "websocket.close", "code": code}, 0)
-        self._closing = True
-
-    def disconnect(self) -> None:
-        """Close behind what is queued."""
-        self.close()
-
-    def abort(self) -> None:
-        """Throw away what is queued, and close."""
-        self._closing = True
-        self._queue.clear()
-        self._unsent = 0
-        if self._writer is not None:
-            self._writer.cancel()
-
-    def _push(self, message: Message, size: int) -> None:
-        if not self._closing:
-            self._queue.append((message, size))
-            self._unsent += size
-            self._ready.set()
-
-    async def run(self, receive: Receive) -> None:
-        """Pass frames in both directions until the WebSocket is gone."""
-        self._writer = writer = asyncio.ensure_future(self._write())
-        self._reader = reader = asyncio.ensure_future(self._read(receive))
-        try:
-            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
-            if not writer.cancelled():
-                # Whichever ended first, give the other one the time of a closing handshake.
-                await asyncio.wait((reader, writer), timeout=CLOSING_HANDSHAKE if self._closing else 0)
-            if reader.cancelled() and not writer.cancelled():
-                # The writer stopped it to send the close frame. A server that goes on before the peer has answered ends
-                # the connection, and older clients then lose what they have not passed on yet.
-                self._reader = reader = asyncio.ensure_future(self._read(receive))
-                await asyncio.wait((reader,), timeout=CLOSING_HANDSHAKE)
-        finally:
-            reader.cancel()
-            writer.cancel()
-            self._closing = True
-            failure = reader.result() if reader.done() and not reader.cancelled() and not reader.exception() else None
-            self.sink.end("transport error" if failure else "transport close", failure)
-
-    async def _write(self) -> None:
-        queue = self._queue
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            while queue:
-                message, size = queue.popleft()
-                if message["type"] == "websocket.close" and self._reader is not None:
-                    self._reader.cancel()  # granian does not send it while the application receives
-                try:
-                    await self._send(message)
-                except OSError:  # how a server says that the client has gone
-                    return
-                if message["type"] == "websocket.close":
-                    return
-                self._unsent -= size
-
-    async def _read(self, receive: Receive) -> str | None:
-        """Give the reason for which the peer must go, or None once it has gone."""
-        while True:
-            message = await receive()
-            if message["type"] == "websocket.disconnect":
-                return None
-            if message["type"] != "websocket.receive" or self._closing:
-                continue
-            text = message.get("text")
-            data = message["bytes"] if text is None else text.encode()
-            if len(data) > self._max_size:
-                self.close(1009)
-                return "message of more than max_http_buffer_size"
-            if text is None:
-                self.sink.receive_frame(data)
-            else:
-                self.sink.receive_text(data)
