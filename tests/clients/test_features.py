@@ -105,6 +105,7 @@ def test_catch_all_handlers_of_what_comes(lane: str, client: str) -> None:
         socket.on("named", lambda value: log.append(["named", value]))
         socket.on("enough", lambda: socket.off_any(late))
         socket.on("done", lambda: log)
+        assert socket.event_names() == ["named", "enough", "done"]
 
     result = play(io, lane, client, [["named", 1], ["unnamed", 2, [3]], ["enough"]])
     assert result["log"] == [

@@ -146,6 +146,7 @@ function endings(socket) {
     socket.emit("bye", Buffer.from("2"));
     socket.disconnect(close);
   });
+  socket.on("close the connection", () => socket.conn.close());
   socket.on("kick room", (room, close) => io.in(room).disconnectSockets(close));
 }
 

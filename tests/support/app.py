@@ -279,6 +279,10 @@ def _endings(io: Server) -> None:
         socket.emit("bye", b"2")
         socket.disconnect(close=close)
 
+    @io.event("close the connection")
+    def close_the_connection(socket: Socket) -> None:
+        socket.conn.close()
+
     @io.event("kick room")
     def kick_room(socket: Socket, room: str, close: bool) -> None:
         io.in_(room).disconnect_sockets(close=close)
