@@ -87,7 +87,7 @@ def test_handlers_run_one_after_another_in_the_order_of_the_events(serve: Serve)
     client.websocket.raw(at_once("0", *[f'2["{names[n % 3]}",{n}]' for n in range(9)], "1"))
     assert client.packet().type == CONNECT
     reason = "client namespace disconnect"
-    eventually(lambda: log.entries[-1] == ["disconnect", reason, None])
+    eventually(lambda: log.entries[-1:] == [["disconnect", reason, None]])
     expected: list[Any] = ["first", ["second"], ["third"]]
     for n in range(0, 9, 3):
         expected += [["slow", n], ["slow too", n], ["quick", n + 1], ["immediate", n + 2]]
@@ -191,7 +191,7 @@ def test_a_handler_that_waits_for_the_client_ends_with_it(serve: Serve, end: str
     else:
         served.settle()
         served.call(socket.disconnect)
-    eventually(lambda: log.entries[-1] == ["disconnect"])
+    eventually(lambda: log.entries[-1:] == [["disconnect"]])
     assert log.entries == ["ask", ["x"], ["disconnecting True"], ["disconnect"]]
     assert len(errors) == 2
     assert log.overlaps == []
