@@ -132,18 +132,19 @@ module.exports = {
 
   /*
    * Each reason that the server can give, but for those of silence and shutdown. A packet that breaks the protocol is a
-   * parse error on either floor here; Node's server gives other reasons for those of Socket.IO.
+   * parse error on either floor here; Node's server says "forced close" of those of Socket.IO, and "forced server
+   * close" of nothing that a client can do.
    */
   async "every-reason"(t) {
-    const foreign = t.params.reference ? "forced server close" : "parse error";
+    const broken = t.params.reference ? "forced close" : "parse error";
     const ways = [
       ["client namespace disconnect", ({ socket }) => socket.disconnect()],
       ["server namespace disconnect", ({ socket }) => socket.emit("kick", false)],
       ["transport close", ({ socket }) => socket.io.engine.close()],
       ["forced close", ({ socket }) => socket.emit("close the connection")],
-      [t.params.reference ? "forced close" : "parse error", ({ socket }) => socket.io.engine.write("9")],
+      [broken, ({ socket }) => socket.io.engine.write("9")],
       // Older clients may talk to namespaces that they are not in.
-      ...(t.modern ? [[foreign, ({ socket }) => socket.io.engine.write('2/nowhere,["x"]')]] : []),
+      ...(t.modern ? [[broken, ({ socket }) => socket.io.engine.write('2/nowhere,["x"]')]] : []),
     ];
     for (const [reason, end] of ways) {
       const client = await joined(t);
