@@ -213,10 +213,14 @@ class Connection:
                 raise PacketError("more than max_waiting_events CONNECT packets before the main namespace was joined")
             packet.data = query
             self._waiting.append(packet)
-        elif len(self.links) + len(self._joining) >= self.session.options.max_namespaces:
-            self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused("Too many namespaces", None))
         else:
-            self._begin(namespace, packet.data, query)
+            self._begin_one_more(namespace, packet.data, query)
+
+    def _begin_one_more(self, namespace: str, auth: Any, query: str) -> None:
+        if len(self.links) + len(self._joining) < self.session.options.max_namespaces:
+            self._begin(namespace, auth, query)
+        else:
+            self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused("Too many namespaces", None))
 
     def _connect_again(self, namespace: str, auth: Any) -> None:
         """Let the latest credentials count: a client of revision 5 that gave up and tries again says so by CONNECT."""
@@ -259,7 +263,7 @@ class Connection:
                 if self.session.state is not State.OPEN:
                     return  # the one before it closed the connection
                 if packet.namespace not in self.links and packet.namespace not in self._joining:
-                    self._begin(packet.namespace, None, packet.data)
+                    self._begin_one_more(packet.namespace, None, packet.data)
 
     def is_joining(self, namespace: str) -> bool:
         """Tell whether an answer to CONNECT is still due."""

@@ -53,7 +53,7 @@ class Namespace(Broadcasting, Listening):
         self.format = server.format
         self.recovery = server.options.connection_state_recovery is not None
         """Whether clients that lost their connection may come back as what they were."""
-        self.adapter: Adapter = server.make_adapter(self)
+        self.adapter: Adapter = self._make_adapter()
         self.event_prefix = None if self.recovery else self.format.prefix(name)
         """What stands before every plain event; None where there is more to an event than that."""
         self.parent: ParentNamespace | None = None
@@ -68,6 +68,9 @@ class Namespace(Broadcasting, Listening):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    def _make_adapter(self) -> Adapter:
+        return self.server.make_adapter(self)
 
     # -- registration
 
@@ -229,7 +232,8 @@ class Namespace(Broadcasting, Listening):
         """Let the server forget a namespace that was made on demand and that nobody is in, or may come back to."""
         unused = not (self.sockets or self._arriving) and self.adapter.is_empty()
         if unused and self.parent is not None and self.server.options.cleanup_empty_child_namespaces:
-            self.parent.children.pop(self.name, None)
+            if self.parent.children.get(self.name) is self:
+                del self.parent.children[self.name]
             self.server.forget_namespace(self)
 
     # -- other servers
@@ -252,10 +256,13 @@ class Namespace(Broadcasting, Listening):
     def receive_server_side_emit(self, args: list[Any], answer: Callable[..., None] | None = None) -> None:
         """Take an event of another server; called by the adapter. ``answer`` sends an acknowledgement back."""
         event = args[0]
+        if event in _OWN_EVENTS:
+            return
+        first = None if answer is None else _first_only(answer)
         for handler in self.own_handlers.by_event.get(event, ()):
             if handler.once and not self.own_handlers.discard(event, handler):
                 continue
-            self.driver.spawn(self._run_own(handler, args[1:], event, answer))
+            self.driver.spawn(self._run_own(handler, args[1:], event, first))
 
     async def _run_own(self, handler: Handler, args: list[Any], event: Any, answer: Callable[..., None] | None) -> None:
         try:
@@ -351,3 +358,14 @@ class Namespace(Broadcasting, Listening):
             await coroutine
         except Exception:
             _log.exception("exception in a handler of 'error'")
+
+
+def _first_only(answer: Callable[..., None]) -> Callable[..., None]:
+    """Let one of several handlers answer."""
+    left = [answer]
+
+    def first(*args: Any) -> None:
+        if left:
+            left.pop()(*args)
+
+    return first

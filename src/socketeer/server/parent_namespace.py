@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from socketeer.adapters.base import PLAIN, Flags, Selection
+from socketeer.adapters.base import PLAIN, Adapter, Flags, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.exceptions import UsageError
 from socketeer.multiplex.encoded import Body
@@ -30,10 +30,12 @@ class ParentNamespace(Namespace):
     """
 
     def __init__(self, server: Server, name: str, matcher: Matcher) -> None:
-        super().__init__(server, name)
         self.children: dict[str, Namespace] = {}
         self.matcher = matcher
-        self.adapter = _Children(self)
+        super().__init__(server, name)
+
+    def _make_adapter(self) -> Adapter:
+        return _Children(self)
 
     def matches(self, name: str, auth: Any) -> Any:
         """Tell whether this is the parent of ``name``; the answer of an async callable has to be awaited."""
@@ -92,7 +94,7 @@ class ParentNamespace(Namespace):
 
 
 class _Children(MemoryAdapter):
-    """Pass a parent's broadcasts on to its children."""
+    """Pass a parent's broadcasts on to its children, each of which may go with the last of its clients meanwhile."""
 
     def __init__(self, parent: ParentNamespace) -> None:
         super().__init__(parent.name, {})
@@ -100,20 +102,20 @@ class _Children(MemoryAdapter):
 
     def broadcast(self, body: Body, selection: Selection, flags: Flags = PLAIN) -> None:
         """Send an event to every socket selected of every child."""
-        for child in self._parent.children.values():
+        for child in list(self._parent.children.values()):
             child.adapter.broadcast(body, selection, flags)
 
     def join(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
         """Let every socket selected of every child join ``rooms``."""
-        for child in self._parent.children.values():
+        for child in list(self._parent.children.values()):
             child.adapter.join(selection, rooms, flags)
 
     def leave(self, selection: Selection, rooms: tuple[str, ...], flags: Flags = PLAIN) -> None:
         """Let every socket selected of every child leave ``rooms``."""
-        for child in self._parent.children.values():
+        for child in list(self._parent.children.values()):
             child.adapter.leave(selection, rooms, flags)
 
     def disconnect(self, selection: Selection, *, close: bool, flags: Flags = PLAIN) -> None:
-        """Put every socket selected out of every child, some of which may go for want of others."""
+        """Put every socket selected out of every child, or close its whole connection."""
         for child in list(self._parent.children.values()):
             child.adapter.disconnect(selection, close=close, flags=flags)
