@@ -54,13 +54,17 @@ class Run:
         if not self._outcome.get("ok"):
             raise AssertionError(f"{self.label}: {self._outcome['error']}")
 
+    def go_on(self) -> None:
+        """Tell the scenario that what it asked for is done."""
+        self._answer()
+
     def follow(self, actions: Mapping[str, Callable[[], object]], timeout: float = 45) -> None:
         """Do what the scenario asks for by the words of ``actions`` until it is over; as :meth:`result`."""
         while self._outcome is None:
             message = self._take(timeout, "its end")
             if "said" in message:
                 actions[message["said"]]()
-                self._answer()
+                self.go_on()
             else:
                 self._outcome = message
         self.result()

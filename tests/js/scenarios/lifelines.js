@@ -93,8 +93,7 @@ module.exports = {
     const socket = await t.connect();
     await t.flushed(socket);
     await t.delay(50);
-    t.say("here");
-    await t.delay(300);
+    await t.act("look");
     await alive(t, socket);
   },
 
