@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from socketeer.engine.events import Events
 from socketeer.multiplex.encoded import Body, Encoded
@@ -127,7 +127,11 @@ class Adapter(ABC):
     def rooms_of(self, member: Member) -> Set[str]:
         """Give the rooms a socket is in."""
 
-    def on(self, event: str, listener: F | None = None) -> Any:
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+    def on(self, event: str, listener: F | None = None) -> F | Callable[[F], F]:
         """Call ``listener`` at an event of a room of this process; as a decorator without ``listener``.
 
         ``create-room`` and ``delete-room`` give the room, ``join-room`` and ``leave-room`` also the id of the socket.

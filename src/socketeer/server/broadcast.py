@@ -37,7 +37,8 @@ def encode_event(event: str | int, args: tuple[Any, ...], namespace: Namespace) 
     try:
         return namespace.format.body([event, *args], namespace.name)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"emit({event!r}): {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # some heirs take other arguments
+        raise kind(f"emit({event!r}): {error}") from None
 
 
 def check_event(event: Any) -> None:
