@@ -186,6 +186,21 @@ def test_new_namespaces_are_told_of_once(serve: Serve) -> None:
     assert told == ["/chat", "first /chat", "/room-1", "/room-1"]
 
 
+def test_an_async_handler_hears_of_what_was_made_before_the_server_runs(serve: Serve) -> None:
+    io = Server()
+    told: list[str] = []
+
+    @io.on("new_namespace")
+    async def made(namespace: Namespace) -> None:
+        await asyncio.sleep(0)
+        told.append(namespace.name)
+
+    io.of("/early")
+    assert told == []
+    serve(io).join("/early")
+    eventually(lambda: told == ["/early"])
+
+
 def test_a_new_namespace_can_be_set_up_by_whom_is_told(serve: Serve) -> None:
     io = Server()
 

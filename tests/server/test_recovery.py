@@ -332,6 +332,20 @@ def test_what_a_middleware_sends_to_a_client_that_is_back_hides_nothing_it_misse
     assert guest.events(1) == [2]
 
 
+def test_who_missed_more_than_is_kept_while_the_middleware_ran_begins_anew(serve: Serve) -> None:
+    io, guest, door = behind_a_door(serve, max_packets=2)
+    io.emit("x", 3)
+    io.emit("x", 4)  # and 2 is forgotten
+    guest.served.settle()
+    door.open()
+    guest.client.closed()
+    guest.knock()
+    door.wait_for(2)
+    door.open()
+    assert not guest.welcome(guest.client.packet())
+    assert guest.quiet()
+
+
 def test_who_is_lost_again_within_the_middleware_may_come_back(serve: Serve) -> None:
     io, guest, door = behind_a_door(serve)
     door.asked[0].join("made meanwhile")

@@ -215,6 +215,10 @@ class Adapter(ABC):
         """
         return None
 
+    def covers(self, session: LostSession) -> bool:
+        """Tell whether everything that a client which is back has missed is still there."""
+        return True
+
     def missed(self, session: LostSession) -> list[Encoded]:
         """Give the packets that a client which is back has missed, in the order in which they were sent."""
         return []

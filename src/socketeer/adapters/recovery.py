@@ -35,7 +35,8 @@ class RecoveringAdapter(MemoryAdapter):
     """Keep the rooms of one namespace, its recent packets, and what belongs to clients that lost their connection.
 
     A packet's offset counts the packets of the namespace up to it, in hexadecimal behind a mark that no other one has.
-    ``grace`` is how long a connection may be dead before that is noticed: packets sent meanwhile may be missed too.
+    ``grace`` is how long a connection may be dead before that is noticed, and a new one on its way in: packets sent
+    meanwhile may be missed too.
     """
 
     def __init__(
@@ -128,7 +129,11 @@ class RecoveringAdapter(MemoryAdapter):
             if count is None:
                 return None
             session.since = max(session.since, count)  # it may be that of a packet of an earlier session
-        return session if session.since >= self._gap else None
+        return session if self.covers(session) else None
+
+    def covers(self, session: LostSession) -> bool:
+        """Tell whether no packet that a client may have missed was forgotten for want of room."""
+        return bool(session.since >= self._gap)
 
     def _count(self, offset: str) -> int | None:
         """Read an offset; None for what is none."""

@@ -97,7 +97,9 @@ class Events:
                 _log.exception("a listener of %r failed", event)
             else:
                 if self._spawn is not None and inspect.iscoroutine(value):
-                    self._spawn(value).add_done_callback(_note_failure)
+                    task = self._spawn(value)
+                    if task is not None:  # else it is kept until the event loop runs
+                        task.add_done_callback(_note_failure)
 
     def _check(self, event: str) -> None:
         if self._known and event not in self._known:

@@ -134,7 +134,7 @@ class Server(Broadcasting, Listening):
             namespace.sockets,
             options.connection_state_recovery,
             self.driver.wheel,
-            options.ping_interval + options.ping_timeout,
+            options.ping_interval + options.ping_timeout + options.connect_timeout,
             self.generate_id,
         )
 

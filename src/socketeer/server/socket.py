@@ -420,6 +420,9 @@ class Socket(SocketListening):
 
     def connect(self) -> None:
         """Enter the namespace, and let the ``connection`` handlers attach theirs before any event is dispatched."""
+        if self._lost is not None and not self.nsp.adapter.covers(self._lost):
+            self._session.end("transport error", "what the client missed was forgotten while its middleware ran")
+            return
         self._become(State.CONNECTED)
         self.nsp.remember(self)
         self._waiting = []

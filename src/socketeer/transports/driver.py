@@ -30,6 +30,7 @@ class Driver:
         self._handle: asyncio.TimerHandle | None = None
         self._armed = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiting: list[Coroutine[Any, Any, Any]] = []
 
     def bind(self) -> asyncio.AbstractEventLoop:
         """Take the running event loop for the server's; cheap when it is already."""
@@ -42,6 +43,9 @@ class Driver:
             if deadline is not None:
                 self._arm(deadline)
             self.on_bind()
+            waiting, self._waiting = self._waiting, []
+            for coroutine in waiting:
+                self.spawn(coroutine)
         return loop
 
     @property
@@ -61,9 +65,11 @@ class Driver:
         assert self.loop is not None
         self.loop.call_soon(function, *args)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         """Run a coroutine as a task that is kept until it is done; it begins at once where Python can do that."""
-        assert self.loop is not None
+        if self.loop is None:  # nothing runs yet: what is set off while a program is loaded waits until the server serves
+            self._waiting.append(coroutine)
+            return None
         if EAGER:
             task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=self.loop, **_EAGERLY)
             if task.done():
