@@ -67,7 +67,7 @@ class Driver:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         """Run a coroutine as a task that is kept until it is done; it begins at once where Python can do that."""
-        if self.loop is None:  # nothing runs yet: what is set off while a program is loaded waits until the server serves
+        if self.loop is None:  # what is set off while a program is loaded waits until the server serves
             self._waiting.append(coroutine)
             return None
         if EAGER:
