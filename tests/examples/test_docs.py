@@ -34,11 +34,13 @@ CODE = [
 
 
 def options_in(page: Path) -> dict[str, str]:
-    """Return the options of a page's table with their defaults; a row may hold several of both."""
-    found: dict[str, str] = {}
+    """Return the options of a page's tables with their defaults; a row may hold several, but each has one row."""
+    found: list[tuple[str, str]] = []
     for names, defaults in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (`[^|]+`) \|", page.read_text(), re.MULTILINE):
-        found.update(zip(re.findall(r"`(\w+)`", names), re.findall(r"`([^`]+)`", defaults), strict=True))
-    return found
+        found += zip(re.findall(r"`(\w+)`", names), re.findall(r"`([^`]+)`", defaults), strict=True)
+    told = [name for name, _ in found]
+    assert [name for name in told if told.count(name) > 1] == []
+    return dict(found)
 
 
 @pytest.mark.parametrize("code", CODE)
