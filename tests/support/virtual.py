@@ -76,6 +76,7 @@ class RecordingWire:
         self.backlog = 0
         self.frames: list[str | bytes] = []
         self.ending: list[str] = []
+        self.code: int | None = None
 
     @property
     def open(self) -> bool:
@@ -100,9 +101,10 @@ class RecordingWire:
         """Tell whether there is no backlog."""
         return not self.backlog
 
-    def close(self) -> None:
-        """Keep that a close frame was sent."""
+    def close(self, code: int = 1000) -> None:
+        """Keep that a close frame was sent, and its code."""
         self.ending.append("close")
+        self.code = code
 
     def disconnect(self) -> None:
         """Keep that the connection was closed."""

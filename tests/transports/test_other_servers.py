@@ -179,6 +179,17 @@ def test_clients_that_leave_are_noticed(port: int) -> None:
     witness.close()
 
 
+def test_a_message_that_is_too_large_ends_the_connection(port: int) -> None:
+    witness = visit(port, "websocket")
+    client = Client(port)
+    id = client.join()
+    client.emit("echo", "x" * 1_000_000)
+    assert client.closed() in (1009, 1000)  # daphne knows no code for it
+    client.close()
+    eventually(lambda: [id, "transport error"] in witness.call("ends")[0])
+    witness.close()
+
+
 def test_a_client_that_does_not_read_is_closed(port: int) -> None:
     witness = visit(port, "websocket")
     slow = Client(port)

@@ -175,6 +175,7 @@ def test_a_message_one_byte_larger_is_not(small: Served, size: int, opcode: int)
     assert code in (1009, 1006)  # 1006 where the close frame was lost to a reset, for the server does not read on
     if size == LIMIT + 1:
         assert code == 1009
+        assert small.left_because(id) == "transport error"
     assert small.left_because(id) in ("transport error", "transport close")
 
 
@@ -297,13 +298,57 @@ def test_a_frame_that_breaks_the_rules_ends_the_session(server: Served, data: by
     assert server.left_because(id) in ("transport error", "transport close", "parse error")
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\x80"])
+NOT_UTF_8 = {
+    **{
+        f"in a message: {data!r}": b'42["message","' + data + b'"]'
+        for data in (b"\xff", b"\xc0\x80", b"\xf5\x80\x80\x80")
+    },
+    "cut off": b'42["message","\xe2\x82"]',
+    "in a namespace": b'42/\xff,["message"]',
+    "in a heartbeat": b"3\xff",
+    "in a packet that means nothing": b"6\xff",
+    "nothing else": b"\xff",
+}
+
+
+@pytest.mark.parametrize("data", NOT_UTF_8.values(), ids=NOT_UTF_8)
 def test_text_that_is_not_utf_8_ends_the_session(server: Served, data: bytes) -> None:
     peer, id = open_peer(server, 4)
-    peer.raw(frame(TEXT, b'42["message","' + data + b'"]'))
-    messages, _ = peer.rest()
-    assert messages == []
-    assert server.left_because(id) in ("transport error", "transport close", "parse error")
+    peer.raw(frame(TEXT, data))
+    assert peer.rest() == ([], 1007)
+    assert server.left_because(id) == "transport error"
+
+
+def test_text_that_is_not_utf_8_ends_an_upgrade(server: Served) -> None:
+    polling = server.polling()
+    peer = server.knock(polling)
+    peer.raw(frame(TEXT, b"2prob\xff"))
+    assert peer.rest() == ([], 1007)
+    polling.join()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(TEXT, sized(LIMIT + 1)), 1009),
+        (frame(TEXT, EVENT, mask=False), 1002),
+        (frame(TEXT, EVENT, rsv=2), 1002),
+        (frame(CONTINUATION, EVENT), 1002),
+    ],
+    ids=["too large", "not masked", "reserved bit", "continuation of nothing"],
+)
+def test_a_fault_of_the_client_is_told_whether_it_answers_the_close_frame_or_not(
+    small: Served, data: bytes, code: int, answers: bool
+) -> None:
+    peer, id = open_peer(small, 4)
+    peer.raw(data)
+    opcode, payload = peer.receive_frame()
+    assert (opcode, payload[:2]) == (CLOSE, code.to_bytes(2, "big"))
+    if answers:
+        peer.raw(frame(CLOSE, payload[:2]))
+    peer.close()
+    assert small.left_because(id) == "transport error"
 
 
 @pytest.mark.parametrize("key", ["", "short", "not base64!!!!!!!!!!!!!!"])

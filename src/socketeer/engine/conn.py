@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from socketeer.engine.events import Events
-from socketeer.engine.session import ObservedSession, Session, State
+from socketeer.engine.session import ObservedSession, Session, State, is_utf8
 from socketeer.exceptions import PacketError
 from socketeer.protocol.packets import EnginePacket
 
@@ -205,7 +205,7 @@ class Conn:
                 data, binary = self._session.revision.codec.decode_base64(data), True
             except PacketError:
                 return None
-        if not binary and (not data or data[0] not in _TYPES):
+        if not binary and (not data or data[0] not in _TYPES or not is_utf8(data)):
             return None
         packet = _show(EnginePacket(data, binary))
         self.fire("packet", packet)

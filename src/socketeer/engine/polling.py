@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from socketeer.engine.http import ErrorCode, Response, error_response
 from socketeer.engine.jsonp import SCRIPT_HEADERS, read_form, write_script
-from socketeer.engine.session import State
+from socketeer.engine.session import CloseCode, State
 from socketeer.exceptions import PacketError
 from socketeer.protocol.packets import EnginePacket
 
@@ -125,7 +125,7 @@ class Polling:
         self.release()
         self._session.end_within(self._session.options.close_timeout)
 
-    def abandon(self) -> None:
+    def abandon(self, code: CloseCode) -> None:
         """Release a waiting GET and a POST that is being read: the session is over."""
         self._buffer.clear()
         self.release()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from socketeer.engine.timers import Timer, TimerWheel
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from socketeer.engine.websocket import Probe, WebSocket
     from socketeer.protocol.revisions import Revision
 
-__all__ = ["ObservedSession", "Receiver", "Session", "State", "Write", "trace_enabled"]
+__all__ = ["CloseCode", "ObservedSession", "Receiver", "Session", "State", "Write", "is_utf8", "trace_enabled"]
 
 _log = logging.getLogger("socketeer.engine.session")
 
@@ -41,6 +41,14 @@ class State(Enum):
     CLOSING = "closing"
     """Closed by the server; the last packets are still to be fetched by a polling client."""
     CLOSED = "closed"
+
+
+class CloseCode(IntEnum):
+    """Name the codes with which the engine closes a WebSocket (RFC 6455 section 7.4.1)."""
+
+    OK = 1000
+    NOT_UTF8 = 1007
+    TOO_BIG = 1009
 
 
 _TRANSITIONS: dict[State, frozenset[State]] = {
@@ -135,6 +143,8 @@ class Session:
             kind = data[0] if data else 0
             if kind == _MESSAGE:
                 self.receiver.receive_text(data)
+            elif len(data) > 1 and not is_utf8(data):
+                raise PacketError("not UTF-8")
             elif kind == _PONG:
                 self._receive_pong()
             elif kind == _PING:
@@ -146,7 +156,10 @@ class Session:
             elif kind not in b"056":  # open, upgrade, noop: nothing to do for a server
                 raise PacketError("unknown packet type" if data else "empty packet")
         except PacketError as error:
-            self.end("parse error", str(error))
+            if self.transport.name == "websocket" and not is_utf8(data):  # a breach of WebSocket itself
+                self.end("transport error", "text that is not UTF-8", CloseCode.NOT_UTF8)
+            else:
+                self.end("parse error", str(error))
 
     def receive_frame(self, frame: bytes) -> None:
         """Take the content of a binary WebSocket frame."""
@@ -202,8 +215,8 @@ class Session:
         self.transport.close()
         self.receiver.session_closed(reason, None)
 
-    def end(self, reason: str, description: str | None = None) -> None:
-        """End the session now: the peer left, broke the protocol or fell silent."""
+    def end(self, reason: str, description: str | None = None, code: CloseCode = CloseCode.OK) -> None:
+        """End the session now: the peer left, broke the protocol or fell silent. A WebSocket is closed with ``code``."""
         if self.state is State.CLOSED:
             return
         _log.debug("%s closed: %s (%s)", self.id, reason, description or "no description")
@@ -213,7 +226,7 @@ class Session:
             self.conn.ending()
         self._drop_probe()
         self.wheel.stop(self._heartbeat)
-        self.transport.abandon()
+        self.transport.abandon(code)
         try:
             if not told:
                 self.receiver.session_closed(reason, description)
@@ -356,6 +369,14 @@ class ObservedSession(Session):
             transport.send(text, attachments, compress)
             if not polling:
                 conn.flushed()
+
+
+def is_utf8(data: bytes) -> bool:
+    """Tell whether text is what it should be."""
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def trace_enabled() -> bool:

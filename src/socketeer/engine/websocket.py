@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from socketeer.engine.polling import Polling
-from socketeer.engine.session import State
+from socketeer.engine.session import CloseCode, State, is_utf8
 from socketeer.engine.timers import Timer
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Wire(Protocol):
     def is_writable(self) -> bool:
         """Tell whether a frame would leave at once."""
 
-    def close(self) -> None:
+    def close(self, code: int = CloseCode.OK) -> None:
         """Send a close frame behind what is unsent; the connection ends when the peer has answered."""
 
     def disconnect(self) -> None:
@@ -136,12 +136,12 @@ class WebSocket:
         delay = session.options.close_timeout if self._wire.unsent() else CLOSING_HANDSHAKE
         session.end_within(delay)
 
-    def abandon(self) -> None:
+    def abandon(self, code: CloseCode) -> None:
         """Close the WebSocket; do not wait for a peer that does not read."""
         if self._wire.unsent():
             self._wire.abort()
         else:
-            self._wire.close()
+            self._wire.close(code)
             self._wire.disconnect()
 
     def hand_over(self) -> list[EnginePacket]:
@@ -199,7 +199,7 @@ class Probe:
             self._wire.sink = session
             session.upgrade(self._kind(session, self._wire))
         else:
-            self._fail("not a packet of an upgrade")
+            self._fail("not a packet of an upgrade", CloseCode.OK if is_utf8(data) else CloseCode.NOT_UTF8)
 
     def receive_frame(self, frame: bytes) -> None:
         """Refuse a binary frame: an upgrade has none."""
@@ -209,11 +209,11 @@ class Probe:
         """Forget the upgrade: its WebSocket is gone."""
         self._fail(description or reason)
 
-    def cancel(self) -> None:
+    def cancel(self, code: CloseCode = CloseCode.OK) -> None:
         """Close the WebSocket: the session ends, and the upgrade with it."""
         self._stop()
         self._wire.sink = DEAF
-        self._wire.close()
+        self._wire.close(code)
         self._wire.disconnect()
 
     def _release_poll(self) -> None:
@@ -225,10 +225,10 @@ class Probe:
     def _expire(self) -> None:
         self._fail("no upgrade packet within upgrade_timeout")
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, code: CloseCode = CloseCode.OK) -> None:
         _log.debug("%s not upgraded: %s", self._session.id, reason)
         self._session.probe = None
-        self.cancel()
+        self.cancel(code)
 
     def _stop(self) -> None:
         self._session.wheel.stop(self._noop)

@@ -101,6 +101,8 @@ class EngineFrontend:
         self._driver = driver
         deflate = engine.options.per_message_deflate
         self._deflate = Deflate(deflate) if deflate is not None else None
+        # Who comes back at once is not recovered before the loss of the connection is known.
+        self._unwatched = _UNWATCHED if engine.options.connection_state_recovery is None else 0.0
         compression = engine.options.http_compression
         self._compressed_from = math.inf if compression is None else compression.threshold
 
@@ -188,7 +190,7 @@ class EngineFrontend:
             nonlocal watcher
             watcher = asyncio.ensure_future(_watch(receive, wake))
 
-        timer = self._driver.wheel.call_later(_UNWATCHED, watch)
+        timer = self._driver.wheel.call_later(self._unwatched, watch)
         try:
             if await done:
                 return polling.take()

@@ -173,7 +173,9 @@ class Wire(WSListener):
         self.on_lost()
         sink, self.sink = self.sink, DEAF
         if transport.is_close_frame_sent and not self._closing:  # picows itself found the peer at fault
-            sink.end("transport error", "{}: {}".format(*self.closing_words()))
+            handshake: Any = transport.close_handshake
+            sent = handshake and handshake.sent
+            sink.end("transport error", f"{int(sent.code)}: {sent.reason or ''}" if sent else None)
         else:
             sink.end("transport close")
 
@@ -232,9 +234,9 @@ class Wire(WSListener):
 
     def _take_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if not transport.is_close_frame_sent:
+            self._closing = True
             code = frame.get_close_code()
             transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
-        self._closing = True
         transport.disconnect()
 
     def _fail(self, code: WSCloseCode, reason: str) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from socketeer.engine.session import CloseCode
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits, Sink
 
 __all__ = ["Message", "PortableWire", "Receive", "Send"]
+
+_log = logging.getLogger("socketeer.transports.portable")
+
+_FAULTS = frozenset({1002, 1003, 1007, 1009})
+"""The codes with which a web server closes a WebSocket over its peer's fault, and no browser does."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -60,9 +67,9 @@ class PortableWire:
         """Tell whether the server has taken everything so far."""
         return not self._unsent
 
-    def close(self, code: int = 1000) -> None:
+    def close(self, code: int = CloseCode.OK) -> None:
         """Queue a close frame."""
-        self._push({"type": "websocket.close", "code": code}, 0)
+        self._push({"type": "websocket.close", "code": int(code)}, 0)
         self._closing = True
 
     def disconnect(self) -> None:
@@ -101,40 +108,69 @@ class PortableWire:
             reader.cancel()
             writer.cancel()
             self._closing = True
-            failure = reader.result() if reader.done() and not reader.cancelled() and not reader.exception() else None
-            self.sink.end("transport error" if failure else "transport close", failure)
+            failures = [failure for task in (reader, writer) if (failure := _failure_of(task))]
+            self.sink.end("transport error" if failures else "transport close", failures[0] if failures else None)
 
     async def _write(self) -> None:
+        try:
+            await self._send_queue()
+        except OSError:  # how a server says that the client has gone
+            pass
+        except Exception:
+            await self._send_close(CloseCode.OK)
+            raise
+
+    async def _send_queue(self) -> None:
         queue = self._queue
         while True:
             await self._ready.wait()
             self._ready.clear()
             while queue:
                 message, size = queue.popleft()
-                if message["type"] == "websocket.close" and self._reader is not None:
-                    self._reader.cancel()  # granian does not send it while the application receives
-                try:
-                    await self._send(message)
-                except OSError:  # how a server says that the client has gone
-                    return
                 if message["type"] == "websocket.close":
+                    if self._reader is not None:
+                        self._reader.cancel()  # granian does not send it while the application receives
+                    await self._send_close(message["code"])
                     return
+                await self._send(message)
                 self._unsent -= size
+
+    async def _send_close(self, code: int) -> None:
+        try:
+            await self._send({"type": "websocket.close", "code": int(code)})
+        except OSError:
+            pass
+        except Exception:
+            _log.debug("the web server could not close a WebSocket with %d", code, exc_info=True)
+            if code != CloseCode.OK:  # daphne sends none that says whose fault it was
+                await self._send_close(CloseCode.OK)
 
     async def _read(self, receive: Receive) -> str | None:
         """Give the reason for which the peer must go, or None once it has gone."""
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                return None
+                code = message.get("code")
+                return f"{code}: {message.get('reason') or ''}" if code in _FAULTS else None
             if message["type"] != "websocket.receive" or self._closing:
                 continue
             text = message.get("text")
             data = message["bytes"] if text is None else text.encode()
             if len(data) > self._max_size:
-                self.close(1009)
+                self.close(CloseCode.TOO_BIG)
                 return "message of more than max_http_buffer_size"
             if text is None:
                 self.sink.receive_frame(data)
             else:
                 self.sink.receive_text(data)
+
+
+def _failure_of(task: asyncio.Future[str | None] | asyncio.Future[None]) -> str | None:
+    """Give the reason for which a reader or a writer ended the WebSocket, if it was no ordinary one."""
+    if not task.done() or task.cancelled():
+        return None
+    error = task.exception()
+    if error is None:
+        return task.result()
+    _log.warning("a WebSocket failed", exc_info=error)
+    return f"{error!r:.200}"
