@@ -1,4 +1,4 @@
-"""Events of this side, such as a session's ``upgrade`` or an adapter's ``create_room``: who listens, and telling them.
+"""Events of this side, such as a session's ``upgrade`` or an adapter's ``create-room``: who listens, and telling them.
 
 Nothing here is on the way of a packet: owners ask :meth:`Events.has`, or make no ``Events`` before somebody listens.
 """
