@@ -295,7 +295,7 @@ def test_rooms_are_there_until_the_end(serve: Serve, kind: str) -> None:
     client, socket = served.member()
     client.close()
     done.get(timeout=5)
-    assert seen == [("disconnecting", {"lobby"}, False, True), ("disconnect", set(), False, False)]
+    assert seen == [("disconnecting", {"lobby"}, True, True), ("disconnect", set(), False, False)]
     assert witness.event() == ["goodbye", "lobby"]
     assert served.call(lambda: socket.rooms) == set()
 

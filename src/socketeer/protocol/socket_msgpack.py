@@ -22,7 +22,8 @@ __all__ = ["MSGPACK", "MsgpackParser"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CUSTOM = 0
-"""The extension in which the JavaScript library puts dates, as milliseconds in 8 bytes, and undefined, in one."""
+"""The extension of the JavaScript library for dates, as milliseconds in 8 bytes, undefined, in one, and typed arrays."""
+_FIXED_1, _FIXED_8 = b"\xd4\x00", b"\xd7\x00"
 _DATE = struct.Struct(">q")
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -52,7 +53,7 @@ class MsgpackParser:
             return _read_text(chunk)
         try:
             fields = msgpack.unpackb(
-                chunk, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_read_extension, timestamp=3
+                chunk, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_Extensions(chunk), timestamp=3
             )
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise PacketError(f"invalid MessagePack: {error}") from None
@@ -86,12 +87,45 @@ def _replace(value: Any) -> Any:
     return simplify(value)
 
 
-def _read_extension(code: int, data: bytes) -> Any:
-    if code == _CUSTOM and len(data) == 1:
+class _Extensions:
+    """Read the extensions of one message, in their order.
+
+    The JavaScript library gives one number to dates, to undefined and to the bytes of typed arrays. Only what stands
+    before them tells those of one length from one another, so it has to be looked up.
+    """
+
+    __slots__ = ("_chunk", "_position")
+
+    def __init__(self, chunk: bytes) -> None:
+        self._chunk = chunk
+        self._position = 0
+
+    def __call__(self, code: int, data: bytes) -> Any:
+        if code != _CUSTOM:
+            return msgpack.ExtType(code, data)
+        if len(data) == 1 and self._is_fixed(_FIXED_1, data):
+            return None
+        if len(data) == _DATE.size and self._is_fixed(_FIXED_8, data):
+            return _read_date(data)
+        return data
+
+    def _is_fixed(self, head: bytes, data: bytes) -> bool:
+        """Tell which of the two heads that such an extension can have comes first; one of them must come."""
+        counted = b"\xc7" + bytes((len(data), _CUSTOM))
+        position = self._chunk.index(data, self._position)
+        while True:
+            fixed = self._chunk.endswith(head, 0, position)
+            if fixed or self._chunk.endswith(counted, 0, position):
+                self._position = position + len(data)
+                return fixed
+            position = self._chunk.index(data, position + 1)
+
+
+def _read_date(data: bytes) -> datetime | None:
+    try:
+        return _EPOCH + int(_DATE.unpack(data)[0]) * _MILLISECOND
+    except OverflowError:  # further away than any date here
         return None
-    if code == _CUSTOM and len(data) == _DATE.size:
-        return _EPOCH + _DATE.unpack(data)[0] * _MILLISECOND
-    return msgpack.ExtType(code, data)
 
 
 MSGPACK = MsgpackParser()

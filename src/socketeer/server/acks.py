@@ -106,7 +106,9 @@ class Collector:
     def time_out(self) -> None:
         """Give up waiting."""
         missing = (self._expected or 0) - self._left - len(self.responses)
-        self._finish(AckTimeout(f"{missing} clients did not acknowledge in time", list(self.responses)))
+        self._finish(
+            AckTimeout(f"{missing} of {self._expected or 0} did not acknowledge in time", list(self.responses))
+        )
 
     def _check(self) -> None:
         if self._expected is not None and self._left + len(self.responses) >= self._expected:

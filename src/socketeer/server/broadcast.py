@@ -38,7 +38,8 @@ def encode_event(event: str | int, args: tuple[Any, ...], namespace: Namespace) 
         return namespace.format.body([event, *args], namespace.name)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError  # some heirs take other arguments
-        raise kind(f"emit({event!r}): {error}") from None
+        hint = "; to be called back, pass it as ack=" if args and callable(args[-1]) else ""
+        raise kind(f"emit({event!r}): {error}{hint}") from None
 
 
 def check_event(event: Any) -> None:

@@ -103,9 +103,9 @@ class Handler:
         except Misfit as misfit:
             raise BadPayload(event, _name(self.function), misfit) from misfit.__cause__
 
-    def trim(self, args: Sequence[Any]) -> Sequence[Any]:
+    def trim(self, args: Sequence[Any]) -> list[Any]:
         """Leave off the arguments that the handler does not declare: for events of this side, not of a client."""
-        return args if self.most is None else args[: self.most]
+        return list(args if self.most is None else args[: self.most])
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
+from socketeer.exceptions import UsageError
+from socketeer.protocol.packets import RESERVED_EVENTS
 from socketeer.server.acks import settle
 from socketeer.server.broadcast import AckCallback
 from socketeer.server.handlers import Handler, Handlers
@@ -16,13 +18,30 @@ if TYPE_CHECKING:
     from socketeer.server.namespace import Namespace
     from socketeer.server.socket import Socket
 
-__all__ = ["CONNECTION", "Listening", "SocketListening"]
+__all__ = ["CONNECTION", "Listening", "SocketListening", "check_event_of_client"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound=type[Any])
 
 CONNECTION = frozenset({"connection", "connect"})
 """The names of the event of a new client."""
+
+
+_NEVER = RESERVED_EVENTS - {"disconnect", "disconnecting"}
+"""Event names that no client may send and that mean nothing on this side."""
+
+
+def _check_name(event: Any) -> None:
+    """Raise TypeError for what is no name of an event: most likely a handler, of a decorator without its brackets."""
+    if isinstance(event, bool) or not isinstance(event, str | int):
+        raise TypeError(f"the name of an event must be a str or an int, as in on('news'), not {event!r:.200}")
+
+
+def check_event_of_client(event: Any) -> None:
+    """Raise TypeError or UsageError unless handlers of this event may be called some day."""
+    _check_name(event)
+    if event in _NEVER:
+        raise UsageError(f"{event!r} is no event that a client can send: this handler would never be called")
 
 
 class Listening:
@@ -46,6 +65,7 @@ class Listening:
         other servers send by :meth:`server_side_emit`; those of clients are for ``socket.on`` and ``io.event``.
         """
         listener = self._listener()
+        _check_name(event)
         if handler is None:
             return lambda function: listener.listen(event, function)
         return listener.listen(event, handler)
@@ -57,6 +77,7 @@ class Listening:
     def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """Call ``handler`` for the next such event only; as a decorator without ``handler``."""
         listener = self._listener()
+        _check_name(event)
         if handler is None:
             return lambda function: listener.listen(event, function, once=True)
         return listener.listen(event, handler, once=True)
@@ -68,6 +89,11 @@ class Listening:
     def listeners(self, event: str) -> list[Callable[..., Any]]:
         """Give the handlers of an event of the namespace itself."""
         return self._listener().own_handlers.functions("connection" if event in CONNECTION else event)
+
+    def event_names(self) -> list[str | int]:
+        """Give the events that have handlers: those of the namespace itself and those of every socket."""
+        listener = self._listener()
+        return [*listener.own_handlers.by_event, *listener.handlers.by_event]
 
     @overload
     def event(self, name: F) -> F: ...
@@ -150,6 +176,7 @@ class SocketListening:
         ``disconnecting`` and ``disconnect`` give the reason and, as a second argument, a description or None. Several
         handlers of one event are called in the order of their registration.
         """
+        check_event_of_client(event)
         if handler is None:
             return lambda function: self._listen(event, function)
         return self._listen(event, handler)
@@ -160,6 +187,7 @@ class SocketListening:
     def once(self, event: str | int, handler: F) -> F: ...
     def once(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
         """Call ``handler`` for the next ``event`` only; as a decorator without ``handler``."""
+        check_event_of_client(event)
         if handler is None:
             return lambda function: self._listen(event, function, once=True)
         return self._listen(event, handler, once=True)

@@ -16,7 +16,7 @@ from socketeer.server.acks import Collector
 from socketeer.server.broadcast import AckCallback, Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake, Joining
-from socketeer.server.listening import CONNECTION, Listening
+from socketeer.server.listening import CONNECTION, Listening, check_event_of_client
 from socketeer.server.ordered import OrderedSocket
 from socketeer.server.socket import Socket
 
@@ -96,6 +96,7 @@ class Namespace(Broadcasting, Listening):
         """Register a handler for every socket."""
         if event in CONNECTION:
             return self.listen("connection", function)
+        check_event_of_client(event)
         self.handlers.add(event, Handler(function, bound=1, typed=True))
         return function
 

@@ -139,4 +139,8 @@ class OrderedSocket(Socket):
     def _gone(self, reason: str, description: str | None) -> None:
         super()._gone(reason, description)
         if self._lost is not None:
-            self._in_step(self.nsp.leaving.pop(self._lost.pid).set)
+            self._in_step(partial(self._left_for_good, self._lost.pid))
+
+    def _left_for_good(self, pid: str) -> None:
+        """Let a client that is back already come in."""
+        self.nsp.leaving.pop(pid).set()

@@ -78,7 +78,7 @@ class PacketGuard:
         except (Exception, asyncio.CancelledError) as error:  # of a future that was asked for its result
             self._socket.refuse_event(error, event)
             return
-        if self._socket.connected:
+        if self._socket.takes_events:
             self._socket.receive_event([event, *rest], id)
 
     async def _await(

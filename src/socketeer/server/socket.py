@@ -134,13 +134,18 @@ class Socket(SocketListening):
 
     @property
     def connected(self) -> bool:
-        """Tell whether the client is in the namespace."""
-        return self._state is State.CONNECTED and self._open
+        """Tell whether the client is in the namespace; for ``disconnecting`` handlers it still is."""
+        return self.takes_events or self._state is State.LEAVING
 
     @property
     def disconnected(self) -> bool:
         """Tell whether the client is not, or no longer, in the namespace."""
         return not self.connected
+
+    @property
+    def takes_events(self) -> bool:
+        """Tell whether what the client sends is still dispatched."""
+        return self._state is State.CONNECTED and self._open
 
     @property
     def joining(self) -> bool:
@@ -304,7 +309,7 @@ class Socket(SocketListening):
                 connection.leave(name)
                 link.left("server namespace disconnect")
             connection.close("forced server close")
-        elif self.connected:
+        elif self.takes_events:
             self._shut()
             connection.leave(self.nsp.name)
             self.left("server namespace disconnect")
@@ -528,7 +533,7 @@ class Socket(SocketListening):
         handlers = self._handlers_of(event)
         ack = None if id is None else Ack(self, id, len(handlers))
         for handler in self._any:
-            self._offer(handler, args, event, ack if handler.wants_ack else None)
+            self._offer(handler, handler.trim(args), event, ack if handler.wants_ack else None)
         if not handlers and not self._any:
             self.nsp.note_unheard(self, event)
         for handler in handlers:

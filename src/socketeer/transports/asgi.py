@@ -18,6 +18,7 @@ from socketeer.engine.deflate import Deflate
 from socketeer.engine.handshake import Admission, Engine
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
+from socketeer.engine.websocket import Wire
 from socketeer.transports.admission import admit
 from socketeer.transports.driver import Driver
 from socketeer.transports.portable import PortableWire, Receive, Send
@@ -264,12 +265,12 @@ class EngineFrontend:
         self._open(request, admission, portable)
         await portable.run(receive)
 
-    def _open(self, request: Request, admission: Admission, wire: Any) -> None:
+    def _open(self, request: Request, admission: Admission, wire: Wire) -> None:
         engine = self._engine
         if admission.session is not None:
             engine.open_probe(admission.session, wire, text=request.wants_text)
         elif admission.id in engine.sessions:  # taken while this WebSocket was being accepted
-            engine.name(request, admission, admission.id)
+            engine.check_id(request, admission, admission.id)
             wire.close()
             wire.disconnect()
         else:

@@ -188,6 +188,13 @@ module.exports = {
     const date = new Date(1700000000123);
     await echoes(t, socket, date, new Date(-1), { when: [date, 2 ** 40, -(2 ** 40), 1.5, Buffer.alloc(70000, 7)] });
     assert.ok((await t.askOne(socket, "give back", date)) instanceof Date);
+    for (const array of [[], [0], [1], [0, 0, 0, 0, 0, 0, 0, 0], [1, 2, 3], [...Array(300).keys()]]) {
+      const sent = Uint8Array.from(array);
+      assert.deepEqual(new Uint8Array(await t.askOne(socket, "give back", sent)), sent);
+    }
+    const numbers = new Float64Array([1.5]);
+    const bytes = new Uint8Array(numbers.buffer);
+    assert.deepEqual(new Uint8Array(await t.askOne(socket, "give back", numbers)), bytes);
   },
 
   /* A client whose packets the server cannot read loses its connection, and nothing else happens. */
