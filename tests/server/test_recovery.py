@@ -463,3 +463,29 @@ def test_a_client_that_is_back_before_its_handlers_are_done_is_recovered(serve: 
     if concurrency == "ordered":
         assert told == ["connection", "done", "disconnect", "connection"]
         assert "late" in guest.socket.rooms
+
+
+def test_ordered_handlers_of_the_end_and_of_the_return_never_overlap(serve: Serve) -> None:
+    io = recovering(event_concurrency="ordered")
+    gates: list[asyncio.Event] = []
+    told: list[str] = []
+    io.on("connection", lambda socket: told.append("connection"))
+
+    @io.event
+    async def disconnect(socket: Socket, reason: str) -> None:
+        gates.append(asyncio.Event())
+        await gates[-1].wait()
+        told.append("disconnect")
+
+    guest = open_house(serve, io)
+    guest.cut()
+    eventually(lambda: gates)
+    io.emit("x", 1)
+    guest.knock()
+    guest.served.settle()
+    assert told == ["connection"]
+    guest.served.call(lambda: gates[0].set())
+    assert guest.welcome(guest.client.packet())
+    assert guest.events(1) == [1]
+    assert told == ["connection", "disconnect", "connection"]
+    eventually(lambda: not io.sockets.leaving)
