@@ -227,8 +227,8 @@ def test_a_record_may_be_given_in_several_ways(name: str, record: type[Any]) -> 
     values: dict[str, dict[str, Any]] = {
         "connection_state_recovery": {"max_disconnection_duration": 2, "skip_middlewares": False},
         "cookie": {"name": "lb", "same_site": "none", "secure": True},
-        "http_compression": {"threshold": 1},
-        "per_message_deflate": {"threshold": 1, "window_bits": 9},
+        "http_compression": {"threshold": 0},
+        "per_message_deflate": {"threshold": 0, "window_bits": 9},
     }
     changed = values[name]
     assert kept(True) == record()
@@ -282,10 +282,10 @@ def test_a_field_that_is_like_none(field: Any) -> None:
         ("connection_state_recovery", "max_disconnection_duration", 0.001, 0),
         ("connection_state_recovery", "max_packets", 1, 0),
         ("connection_state_recovery", "max_bytes", 1, 0),
-        ("http_compression", "threshold", 1, 0),
+        ("http_compression", "threshold", 0, -1),
         ("http_compression", "level", 1, 0),
         ("http_compression", "level", 9, 10),
-        ("per_message_deflate", "threshold", 1, 0),
+        ("per_message_deflate", "threshold", 0, -1),
         ("per_message_deflate", "level", 1, 0),
         ("per_message_deflate", "level", 9, 10),
         ("per_message_deflate", "window_bits", 9, 8),

@@ -357,7 +357,8 @@ def _is_cookie(name: str, value: Any) -> Cookie | None:
 def _check_fields(record: Any, option: str) -> None:
     """Check the fields of a record by their types."""
     for field in dataclasses.fields(record):
-        value = _BY_TYPE[str(field.type)](f"{option}.{field.name}", getattr(record, field.name))
+        check = _is_count(0) if field.name == "threshold" else _BY_TYPE[str(field.type)]
+        value = check(f"{option}.{field.name}", getattr(record, field.name))
         object.__setattr__(record, field.name, value)
 
 

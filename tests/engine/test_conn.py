@@ -69,7 +69,11 @@ def test_a_message_of_text_or_bytes_is_sent_beside_the_others(revision: Revision
     wire = harness.upgrade(session)
     conn.send("four", compress=False)
     conn.send(b"", compress=False)
-    assert wire.frames == ["4four", revision.codec.frame(b"")]
+    changing = bytearray(b"five")
+    conn.send(changing)
+    conn.send(memoryview(changing)[1:3])
+    changing[:] = b"late"
+    assert wire.frames == ["4four", *(revision.codec.frame(data) for data in (b"", b"five", b"iv"))]
     with pytest.raises(TypeError, match="str or bytes, not 5"):
         conn.send(5)  # type: ignore[arg-type]
 

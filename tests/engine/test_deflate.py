@@ -172,6 +172,14 @@ def test_a_block_may_call_itself_final(padding: bytes) -> None:
         inflater.decompress(final + b"hidden" + padding, LIMIT)
 
 
+def test_empty_messages_are_no_less_than_others() -> None:
+    deflater, inflater = Deflater(6, 15), Inflater(takes_over=True)
+    for message in (b"", b"", b"one", b"", b""):
+        compressed = deflater.compress(message)
+        assert compressed
+        assert inflater.decompress(compressed, LIMIT) == message
+
+
 def test_a_message_to_many_is_compressed_once_for_each_window() -> None:
     deflate = Deflate(PerMessageDeflate())
     message = b"x" * 5000

@@ -90,7 +90,7 @@ def test_a_listener_of_headers_cannot_be_async(event: str) -> None:
 def test_an_id_that_will_do(id: str) -> None:
     engine = EngineHarness().engine
     asked = request(POLLING)
-    admission = engine.name(asked, Admission(None, REVISION_5), id)
+    admission = engine.check_id(asked, Admission(None, REVISION_5), id)
     assert admission == Admission(None, REVISION_5, id)
     engine.open_polling(asked, REVISION_5, id)
     assert set(engine.sessions) == {id}
@@ -102,7 +102,7 @@ def test_an_id_that_will_not_do(id: Any, caplog: pytest.LogCaptureFixture) -> No
     engine.open_polling(request(POLLING), REVISION_5, "taken")
     failures: list[ConnectionFailure] = []
     engine.on("connection_error", failures.append)
-    answer = engine.name(request(POLLING), Admission(None, REVISION_5), id)
+    answer = engine.check_id(request(POLLING), Admission(None, REVISION_5), id)
     assert isinstance(answer, Response)
     assert answer.body == b'{"code": 3, "message": "Bad request"}'
     assert failures[0].context["name"] == "ID_GENERATION_ERROR"
@@ -184,6 +184,26 @@ def test_the_initial_packet_goes_with_the_handshake(revision: Revision, packet: 
 
 
 # Headers
+
+
+BREAKING = [(b"x", b"a\r\nset-cookie: b"), (b"x", b"a\nb"), (b"x\r\ny", b"1"), (b"x y", b"1"), (b"", b"1")]
+
+
+@pytest.mark.parametrize("pair", [*BREAKING, (b"Content-Length", b"0"), (b"transfer-encoding", b"chunked")])
+def test_a_response_that_would_break_the_answer_cannot_be_made(pair: tuple[bytes, bytes]) -> None:
+    with pytest.raises(ValueError, match="header"):
+        Response(403, ((b"x-one", b"1"), pair))
+
+
+@pytest.mark.parametrize(
+    "values", [(403, (("x", "1"),)), (403, ((b"x", b"1", b"2"),)), (403, {"x": "1"}), (403, (), "no"), ("403",)]
+)
+def test_a_response_of_wrong_types_cannot_be_made(values: Any) -> None:
+    with pytest.raises(TypeError, match="of a response is"):
+        Response(*values)
+    with pytest.raises(ValueError, match="from 200 to 599, not 42"):
+        Response(42)
+    assert Response(200, [[b"x", b"1"]]).headers == ((b"x", b"1"),)  # type: ignore[arg-type]
 
 
 def test_headers_are_a_mapping_without_regard_to_case() -> None:

@@ -125,6 +125,28 @@ def test_a_handshake_may_be_answered_with_a_response(lane: str, chunks: list[byt
         forget(running, "without completing handshake")
 
 
+@pytest.mark.parametrize("way", ["websocket.http.response.start", "websocket.accept"])
+@pytest.mark.parametrize(
+    "header",
+    [(b"x", b"1\r\nset-cookie: stolen=1"), (b"x\r\nset-cookie", b"1"), ("x", "1")],
+    ids=["value", "name", "str"],
+)
+def test_headers_that_would_break_the_answer(way: str, header: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def split(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": way, "status": 403, "headers": [header]})
+        await send({"type": "websocket.http.response.body", "body": b""})
+
+    with behaving(split, "fast") as running:
+        peer = Handshake(running.port)
+        lines = peer.answer()
+        peer.close()
+        eventually(lambda: "header" in caplog.text)
+        forget(running, "header")
+    assert lines[0] == "HTTP/1.1 500 Internal Server Error"
+    assert not any(line.lower().startswith("set-cookie") for line in lines)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_application_that_fails(lane: str, when: str, caplog: pytest.LogCaptureFixture) -> None:
     async def fail(scope: dict[str, Any], receive: Any, send: Any) -> None:

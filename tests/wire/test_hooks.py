@@ -105,7 +105,7 @@ def test_a_middleware_answers_in_the_place_of_the_engine(serve: Serve) -> None:
     assert server.polling().join()
 
 
-@pytest.mark.parametrize("fault", ["raises", "returns nonsense"])
+@pytest.mark.parametrize("fault", ["raises", "returns nonsense", "splits the response"])
 def test_a_fault_of_a_middleware_refuses_and_is_logged(
     serve: Serve, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,13 +117,16 @@ def test_a_fault_of_a_middleware_refuses_and_is_logged(
     async def broken(asked: Request) -> Any:
         if fault == "raises":
             raise RuntimeError("of the inner workings")
+        if fault == "splits the response":
+            return Response(403, ((b"x", b"1\r\nset-cookie: stolen=1"),))
         return "nonsense"
 
     for reply in (server.request("GET", "EIO=4&transport=polling"), refusal(server)):
         assert reply.status == 400
         assert reply.json() == {"code": 3, "message": "Bad request"}
     assert [(failure.code, failure.context["name"]) for failure in failures] == [(3, "MIDDLEWARE_FAILURE")] * 2
-    assert isinstance(failures[0].context["error"], RuntimeError if fault == "raises" else TypeError)
+    kinds = {"raises": RuntimeError, "returns nonsense": TypeError, "splits the response": ValueError}
+    assert isinstance(failures[0].context["error"], kinds[fault])
     assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True, True]
     assert "broken" in caplog.text
     caplog.clear()

@@ -127,23 +127,27 @@ class Conn:
 
     # -- what it does
 
-    def send(self, data: str | bytes, *, compress: bool = True, callback: Callable[[], object] | None = None) -> None:
+    def send(
+        self,
+        data: str | bytes | bytearray | memoryview,
+        *,
+        compress: bool = True,
+        callback: Callable[[], object] | None = None,
+    ) -> None:
         """Send an Engine.IO message, beside those of Socket.IO; does nothing once the connection is closing.
 
         ``callback`` is called once the message has left this process, at the earliest before this returns; callbacks
         are called in order, and dropped when the connection is lost. To be called in the server's thread.
         """
-        if not isinstance(data, str | bytes):
+        if not isinstance(data, str | bytes | bytearray | memoryview):
             raise TypeError(f"a message is str or bytes, not {data!r:.100}")
+        text, attachments = (b"4" + data.encode(), ()) if isinstance(data, str) else (b"", (bytes(data),))
         session = self._session
         if session.state is not State.OPEN:
             return
         if callback is not None:
             self._callbacks.append(callback)
-        if isinstance(data, str):
-            session.write(b"4" + data.encode(), (), compress)
-        else:
-            session.write(b"", (data,), compress)
+        session.write(text, attachments, compress)
         self._settle()
 
     write = send

@@ -19,6 +19,8 @@ _BITS = re.compile(r"[89]|1[0-5]")
 
 _TAIL = b"\x00\x00\xff\xff"
 """What ends each message and is left off on the wire (section 7.2.1)."""
+_EMPTY = b"\x00"
+"""What an empty message is (section 7.2.3.6), of which zlib says nothing where it has just ended another."""
 _LEAST_BITS = 9
 """The smallest window of zlib's raw format: it knows no 8 there, and a client may ask for that."""
 _KEPT = 16
@@ -152,7 +154,8 @@ class Deflater:
 
     def compress(self, data: bytes) -> bytes:
         """Compress one message."""
-        return self._stream.compress(data) + self._stream.flush(zlib.Z_SYNC_FLUSH)[: -len(_TAIL)]
+        message = self._stream.compress(data) + self._stream.flush(zlib.Z_SYNC_FLUSH)
+        return message[: -len(_TAIL)] or _EMPTY
 
 
 class Inflater:

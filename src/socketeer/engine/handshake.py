@@ -144,7 +144,7 @@ class Engine(Hooks):
             return self.refuse(request, ErrorCode.UNSUPPORTED_PROTOCOL_VERSION, protocol=version)
         return Admission(None, revision)
 
-    def name(self, request: Request, admission: Admission, id: Any) -> Admission | Response:
+    def check_id(self, request: Request, admission: Admission, id: Any) -> Admission | Response:
         """Give an admitted session the id that the application made for it, if that will do."""
         if self.closing:
             return self.refuse(request, ErrorCode.BAD_REQUEST, name="SERVER_CLOSING")

@@ -10,9 +10,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
-__all__ = ["MESSAGES", "ErrorCode", "Headers", "Request", "Response", "ResponseHeaders", "error_response"]
+__all__ = [
+    "MESSAGES",
+    "ErrorCode",
+    "Headers",
+    "Request",
+    "Response",
+    "ResponseHeaders",
+    "check_header",
+    "error_response",
+]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -53,13 +63,48 @@ class Request:
 
 @dataclass(slots=True, frozen=True)
 class Response:
-    """Hold one HTTP response."""
+    """Hold one HTTP response.
+
+    Raises ``TypeError`` or ``ValueError`` for what cannot be sent, and for the headers that only the web server can
+    know, such as ``content-length``.
+    """
 
     status: int
     headers: Headers = ()
     body: bytes = b""
     compress: bool = False
     """Whether the body may be compressed on its way."""
+
+    def __post_init__(self) -> None:
+        status: Any = self.status
+        body: Any = self.body
+        if not isinstance(status, int):
+            raise TypeError(f"the status of a response is a number, not {status!r:.100}")
+        if not 200 <= status <= 599:
+            raise ValueError(f"the status of a response is from 200 to 599, not {status}")
+        if not isinstance(body, bytes):
+            raise TypeError(f"the body of a response is bytes, not {body!r:.100}")
+        object.__setattr__(self, "headers", _checked(tuple(map(tuple, self.headers))))
+
+
+@lru_cache(64)  # nearly every answer has the same ones
+def _checked(pairs: tuple[tuple[Any, ...], ...]) -> Headers:
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(part, bytes) for part in pair):
+            raise TypeError(f"a header of a response is a pair of bytes, not {pair!r:.200}")
+        name, value = pair[0].decode("latin-1"), pair[1].decode("latin-1")
+        check_header(name, value)
+        if name.lower() in _OF_THE_SERVER:
+            raise ValueError(f"a header that cannot be set: {name!r}")
+    return cast("Headers", pairs)
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise ValueError for a header that would break the answer it stands in."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a header that cannot be set: {name!r}")
+    if _UNFIT.search(value):
+        raise ValueError(f"the value of the header {name!r} has characters that no header can have: {value!r}")
 
 
 class ResponseHeaders(MutableMapping[str, str]):
@@ -81,12 +126,11 @@ class ResponseHeaders(MutableMapping[str, str]):
     def add(self, name: str, value: str) -> None:
         """Add a header beside others of its name, as ``set-cookie`` needs it."""
         name = name.lower()
-        if not _NAME.fullmatch(name) or name in _OF_THE_SERVER:
+        if name in _OF_THE_SERVER:
             raise ValueError(f"a header that cannot be set: {name!r}")
         if not isinstance(value, str):
             raise TypeError(f"the value of the header {name!r} must be a str, not {value!r}")
-        if _UNFIT.search(value):
-            raise ValueError(f"the value of the header {name!r} has characters that no header can have: {value!r}")
+        check_header(name, value)
         self._pairs.append((name, value))
 
     def __getitem__(self, name: str) -> str:

@@ -29,6 +29,10 @@ _BINARY_BODY = "application/octet-stream"
 _OK_HEADERS = ((b"content-type", b"text/html"), (b"cache-control", b"no-store"))
 
 
+def _ignore() -> None:
+    """Stop nothing: the body is there already."""
+
+
 class Polling:
     """Hold the packets that wait for a GET, and the GET that waits for packets.
 
@@ -180,7 +184,7 @@ class Polling:
             self._wake = None
             self._end("poll connection closed prematurely")
 
-    def begin_post(self, content_type: str, cancel: Callable[[], object] = int) -> Response | None:
+    def begin_post(self, content_type: str, cancel: Callable[[], object] = _ignore) -> Response | None:
         """Begin a POST, before its body is read; ``cancel`` stops the reading when the session ends.
 
         Gives the answer where the request is refused. A second POST while one is being read ends the session.

@@ -216,7 +216,7 @@ class Session:
         self.receiver.session_closed(reason, None)
 
     def end(self, reason: str, description: str | None = None, code: CloseCode = CloseCode.OK) -> None:
-        """End the session now: the peer left, broke the protocol or fell silent. A WebSocket is closed with ``code``."""
+        """End the session now: the peer left, broke the protocol or fell silent; ``code`` is for a WebSocket."""
         if self.state is State.CLOSED:
             return
         _log.debug("%s closed: %s (%s)", self.id, reason, description or "no description")

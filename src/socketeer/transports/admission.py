@@ -36,7 +36,7 @@ async def admit(engine: Engine, request: Request) -> Admission | Response:
     except Exception as error:
         _log.exception("generate_id failed; the client is refused")
         return engine.refuse(request, ErrorCode.BAD_REQUEST, name="ID_GENERATION_ERROR", error=error)
-    return engine.name(request, admission, id)
+    return engine.check_id(request, admission, id)
 
 
 async def _ask_middleware(engine: Engine, middleware: Callable[[Request], Any], request: Request) -> Response | None:

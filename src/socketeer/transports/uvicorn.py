@@ -34,6 +34,7 @@ from uvicorn.protocols.utils import (
 from uvicorn.server import ServerState
 
 from socketeer.engine.deflate import Agreement
+from socketeer.engine.http import check_header
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.deflate import WatchedDeflate
@@ -41,7 +42,7 @@ from socketeer.transports.picows import Watched, Wire, begin, feed, make_protoco
 
 __all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]
 
-_access = logging.getLogger("uvicorn.error")
+_log = logging.getLogger("uvicorn.error")
 
 _KEPT_LIMIT = 65536
 """How much a client may send before its handshake has been answered."""
@@ -233,10 +234,10 @@ class WebSocketProtocol(asyncio.Protocol):
             pass
         except Exception:
             code = WSCloseCode.INTERNAL_ERROR
-            _access.exception("Exception in ASGI application\n")
+            _log.exception("Exception in ASGI application\n")
         else:
             if not (self._done or self._gone.is_set()):
-                _access.error("ASGI callable returned without answering the WebSocket handshake.")
+                _log.error("ASGI callable returned without answering the WebSocket handshake.")
         if not self._done:
             self._respond(500, [(b"content-type", b"text/plain")], b"Internal Server Error")
         elif self._asgi is not None:
@@ -276,8 +277,8 @@ class WebSocketProtocol(asyncio.Protocol):
         if message.get("subprotocol"):
             headers.append((b"Sec-WebSocket-Protocol", message["subprotocol"].encode()))
         wire = _AsgiWire(self._config.ws_max_size)
-        self._asgi = wire
         self._upgrade(wire, headers, ping=True)
+        self._asgi = wire
 
     def _take_over(
         self, limits: Limits, headers: list[tuple[bytes, bytes]], agreement: Agreement | None = None
@@ -295,13 +296,11 @@ class WebSocketProtocol(asyncio.Protocol):
         return wire
 
     def _upgrade(self, wire: Wire, headers: list[tuple[bytes, bytes]], *, ping: bool) -> None:
+        answer = WSUpgradeResponse.create_101_response(_text_of([*self._state.default_headers, *headers]))
         self._done = True
-        if _access.isEnabledFor(logging.INFO):
+        if _log.isEnabledFor(logging.INFO):
             path = get_path_with_query_string(cast("Any", self._scope))
-            _access.info('%s - "WebSocket %s" [accepted]', get_client_addr(cast("Any", self._scope)), path)
-        answer = WSUpgradeResponse.create_101_response(
-            [(k.decode("latin-1"), v.decode("latin-1")) for k, v in [*self._state.default_headers, *headers]]
-        )
+            _log.info('%s - "WebSocket %s" [accepted]', get_client_addr(cast("Any", self._scope)), path)
         config = self._config
         protocol = make_protocol(wire, answer, (config.ws_ping_interval, config.ws_ping_timeout) if ping else None)
         connections = cast("set[Any]", self._state.connections)
@@ -316,16 +315,30 @@ class WebSocketProtocol(asyncio.Protocol):
     def _respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         if self._done:
             return
+        answer = self._answer(status, headers, body)  # it may be one that cannot be sent
         self._done = True
-        if self._transport.is_closing():
-            return
-        names = {name.lower() for name, _ in headers}
-        if b"content-length" not in names:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+            self._transport.close()
+
+    def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
+        if b"content-length" not in {name.lower() for name, _ in headers}:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
-        lines = [b"HTTP/1.1 %d %s" % (status, _phrase(status))]
-        lines += [b"%s: %s" % pair for pair in [*self._state.default_headers, *headers, (b"connection", b"close")]]
-        self._transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-        self._transport.close()
+        fields = _text_of([*self._state.default_headers, *headers, (b"connection", b"close")])
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, _phrase(status), head.encode("latin-1"), body)
+
+
+def _text_of(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Give headers as text. Raises ValueError for those that would break the answer, TypeError where one is no bytes."""
+    fields = []
+    for pair in headers:
+        if not all(isinstance(part, bytes) for part in pair):
+            raise TypeError(f"a header is a pair of bytes, not {pair!r:.200}")
+        name, value = pair[0].decode("latin-1"), pair[1].decode("latin-1")
+        check_header(name, value)
+        fields.append((name, value))
+    return fields
 
 
 _HANDSHAKE = (
