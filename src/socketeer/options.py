@@ -17,6 +17,7 @@ __all__ = [
     "TRANSPORTS",
     "ConnectionStateRecovery",
     "Cookie",
+    "EngineOptions",
     "HttpCompression",
     "Options",
     "PerMessageDeflate",
@@ -106,8 +107,8 @@ class PerMessageDeflate:
             raise ValueError(f"option 'per_message_deflate.window_bits' must be from 9 to 15, not {self.window_bits}")
 
 
-class Options(TypedDict, total=False):
-    """Name the options for type checkers; :class:`ServerOptions` says what they mean."""
+class EngineOptions(TypedDict, total=False):
+    """Name the options that concern connections, for type checkers; :class:`ServerOptions` says what they mean."""
 
     path: str
     transports: Sequence[str]
@@ -116,19 +117,11 @@ class Options(TypedDict, total=False):
     ping_interval: float
     ping_timeout: float
     upgrade_timeout: float
-    connect_timeout: float
     close_timeout: float
-    ack_timeout: float
-    attachment_timeout: float
     max_http_buffer_size: int
     max_header_bytes: int
-    max_attachments: int
-    max_packet_bytes: int
     max_fragments: int
     max_buffered_bytes: int
-    max_waiting_events: int
-    max_queued_events: int
-    max_namespaces: int
     cors: Any
     allow_request: Callable[..., Any] | None
     cookie: Cookie | Mapping[str, Any] | str | bool | None
@@ -136,6 +129,19 @@ class Options(TypedDict, total=False):
     per_message_deflate: PerMessageDeflate | Mapping[str, Any] | bool | None
     initial_packet: str | bytes | None
     add_trailing_slash: bool
+
+
+class Options(EngineOptions, total=False):
+    """Name all options for type checkers; :class:`ServerOptions` says what they mean."""
+
+    connect_timeout: float
+    ack_timeout: float
+    attachment_timeout: float
+    max_attachments: int
+    max_packet_bytes: int
+    max_waiting_events: int
+    max_queued_events: int
+    max_namespaces: int
     serve_client: bool
     adapter: Callable[..., Any] | None
     parser: Any
@@ -224,11 +230,14 @@ class ServerOptions:
             object.__setattr__(self, name, check(name, getattr(self, name)))
 
     @classmethod
-    def from_keywords(cls, keywords: Mapping[str, Any]) -> ServerOptions:
-        """Build the record from options of any name."""
+    def from_keywords(
+        cls, keywords: Mapping[str, Any], *, server: str = "Server", known: Iterable[str] | None = None
+    ) -> ServerOptions:
+        """Build the record from options of any name; ``server`` is the class that takes only those in ``known``."""
+        names = _CHECKS if known is None else known
         for name in keywords:
-            if name not in _CHECKS:
-                raise TypeError(f"Server() has no option {name!r}{_nearest(name, _CHECKS)}")
+            if name not in names:
+                raise TypeError(f"{server}() has no option {name!r}{_nearest(name, names)}")
         return cls(**keywords)
 
 

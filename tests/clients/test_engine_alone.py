@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
-from socketeer import Conn, EngineServer
+from socketeer import Conn, EngineServer, Server
+from socketeer.options import EngineOptions, Options, ServerOptions
 from tests.support.node import run_node
 from tests.support.serving import LANES, serving
-from tests.wire.peers import eventually, request
+from tests.wire.peers import PollingPeer, eventually, request
 
 SCRIPT = """
 const module_ = require(require.resolve("engine.io-client", { paths: [require.resolve(CLIENT)] }));
@@ -70,6 +75,46 @@ def test_messages_to_and_fro(lane: str, client: str, transports: list[str]) -> N
         eventually(lambda: told[-1:] == ["forced close"])
     assert json.loads(done.stdout) == {"got": ["welcome", "zwei €", [1, 2, 3]], "reason": "transport close"}
     assert told == ["zwei €", b"\1\2\3", "end", "forced close"]
+
+
+def test_what_is_queued_leaves_before_the_end() -> None:
+    conns: list[Conn] = []
+    server = build([])
+    server.on("connection", conns.append)
+    with serving(server) as running:
+        peer = PollingPeer(running.port, path="/engine.io/")
+        assert peer.receive() == "4welcome"
+        running.call(lambda: conns[0].send("last words"))
+        closing = asyncio.run_coroutine_threadsafe(server.close(), running.loop)
+        assert peer.poll() == ["4last words"]
+        assert peer.poll() == ["1"]
+        closing.result(5)
+
+
+@pytest.mark.parametrize("path", ["/engine.io/", "/mine/engine.io/"])
+def test_it_is_attached_and_mounted_as_a_server_is(path: str) -> None:
+    server = build([])
+    home = Route("/", lambda request: PlainTextResponse("home"))
+    other = Starlette(routes=[home])
+    app = server.attach(other) if path == "/engine.io/" else Starlette(routes=[home, Mount("/mine", app=server)])
+    with serving(app) as running:
+        assert request(running.port, "GET", "/").body == b"home"
+        assert PollingPeer(running.port, path=path).receive() == "4welcome"
+
+
+@pytest.mark.parametrize("name", sorted(Options.__annotations__.keys() - EngineOptions.__annotations__.keys()))
+def test_options_that_mean_nothing_to_it_are_refused(name: str) -> None:
+    options: dict[str, Any] = {name: getattr(ServerOptions(), name)}
+    Server(**options)
+    with pytest.raises(TypeError, match=rf"^EngineServer\(\) has no option '{name}'"):
+        EngineServer(**options)
+
+
+def test_every_other_option_is_taken() -> None:
+    options: dict[str, Any] = {name: getattr(ServerOptions(), name) for name in EngineOptions.__annotations__}
+    assert EngineServer(**options).options == ServerOptions()
+    with pytest.raises(TypeError, match=r"EngineServer\(\) has no option 'pingInterval'; did you mean 'ping_interval'"):
+        EngineServer(pingInterval=1)  # type: ignore[call-arg]
 
 
 def test_other_paths_are_not_found_and_the_end_closes_everything() -> None:

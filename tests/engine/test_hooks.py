@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from socketeer.engine.conn import Conn, conn_of
 from socketeer.engine.handshake import Admission
 from socketeer.engine.hooks import ConnectionFailure
 from socketeer.engine.http import ErrorCode, Request, Response, ResponseHeaders
@@ -136,13 +137,54 @@ def test_the_application_is_asked_only_where_it_wants_to_be() -> None:
 
 
 @REVISIONS
-def test_connections_are_told_of_when_the_application_has_them(revision: Revision) -> None:
+def test_connections_are_told_of_before_the_application_has_them(revision: Revision) -> None:
     harness = EngineHarness()
     seen: list[tuple[str, int, int]] = []
     harness.engine.on("connection", lambda conn: seen.append((conn.id, conn.protocol, len(harness.requests))))
     harness.engine.on("connection", lambda conn: conn.on("open", lambda: seen.append(("open", 0, 0))))
     session, _, _ = harness.open_polling(revision)
-    assert seen == [(session.id, revision.engine, 1), ("open", 0, 0)]
+    assert seen == [(session.id, revision.engine, 0), ("open", 0, 0)]
+    assert len(harness.requests) == 1
+
+
+@pytest.mark.parametrize("discard", [False, True])
+def test_a_listener_may_close_a_connection_before_the_application_has_it(discard: bool) -> None:
+    harness = EngineHarness()
+    told: list[tuple[str, str | None]] = []
+
+    @harness.engine.on("connection")
+    def turn_away(conn: Conn) -> None:
+        conn.on("close", lambda *args: told.append(args))
+        conn.send("no")
+        conn.close(discard)
+
+    wire = RecordingWire()
+    harness.engine.open_websocket(request(WEBSOCKET, upgrade=True), REVISION_5, wire)
+    assert wire.frames[1:] == ["4no"]
+    assert wire.ending[0] == "close"
+    wire.lose()
+    assert harness.requests == []
+    assert harness.engine.clients_count == 0
+    assert told == [("forced close", None)]
+
+
+def test_flush_and_drain_are_told_to_the_engine_behind_the_connection_whatever_that_removes() -> None:
+    harness = EngineHarness()
+    told: list[str] = []
+    harness.engine.on("flush", lambda conn: told.append("engine flush"))
+    harness.engine.on("drain", lambda conn: told.append("engine drain"))
+
+    @harness.engine.on("connection")
+    def connected(conn: Conn) -> None:
+        conn.on("flush", lambda: told.append("flush"))
+        conn.on("drain", lambda: told.append("drain"))
+
+    session, _, _ = harness.open_websocket()
+    told.clear()
+    session.write(b"4one", ())
+    conn_of(session).off()
+    session.write(b"4two", ())
+    assert told == ["flush", "engine flush", "drain", "engine drain", "engine flush", "engine drain"]
 
 
 def test_flush_and_drain_of_every_connection_are_told_once() -> None:

@@ -71,11 +71,12 @@ class Conn:
     A listener runs where the event happens and cannot be async.
     """
 
-    __slots__ = ("_callbacks", "_delay", "_events", "_leftover", "_session", "_settling", "_timer")
+    __slots__ = ("_callbacks", "_delay", "_events", "_forwards", "_leftover", "_session", "_settling", "_timer")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._events = Events(_EVENTS)
+        self._forwards: dict[str, Callable[..., object]] = {}
         self._callbacks: list[Callable[[], object]] = []
         self._settling = False
         self._timer: Timer | None = None
@@ -196,11 +197,18 @@ class Conn:
             session.__class__ = ObservedSession
             session.transport = session.transport  # the way out is another one now
 
+    def forward(self, event: str, function: Callable[..., object]) -> None:
+        """Call ``function`` at each ``event``, behind the listeners, and whatever :meth:`off` removes."""
+        self._observe(event)
+        self._forwards[event] = function
+
     # -- from the session
 
     def fire(self, event: str, *args: Any) -> None:
         """Tell the listeners of an event."""
         self._events.fire(event, *args)
+        if event in self._forwards:
+            self._forwards[event](*args)
 
     def read(self, data: bytes, *, binary: bool = False) -> ConnPacket | None:
         """Tell of a packet before it is acted upon; None for one that the session will refuse."""
@@ -233,7 +241,7 @@ class Conn:
 
     def flushing(self, packets: Sequence[EnginePacket]) -> None:
         """Tell of packets that go to the transport."""
-        if self._events.has("flush"):
+        if self._events.has("flush") or "flush" in self._forwards:
             self.fire("flush", [_show(packet) for packet in packets])
 
     def flushed(self) -> None:

@@ -43,7 +43,7 @@ class Application(Protocol):
     """Take the sessions that the engine opens."""
 
     def session_opened(self, session: Session, request: Request) -> None:
-        """Set ``session.receiver``; send at once what the client is to get first."""
+        """Set ``session.receiver``, and send at once what the client is to get first."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -211,13 +211,14 @@ class Engine(Hooks):
         session.write(b"0" + orjson.dumps(handshake), ())
         if self._first is not None:
             session.write(*self._first)
-        self._application.session_opened(session, request)
         for event in self._forwarded:
             self._forward(event, session)
         if self.has("connection"):
             conn = conn_of(session)
             self.fire("connection", conn)
             conn.fire("open")
+        if session.state is State.OPEN:  # else a listener has closed it
+            self._application.session_opened(session, request)
 
     def _add(self, event: str, function: F, *, once: bool) -> F:
         super()._add(event, function, once=once)
@@ -230,7 +231,7 @@ class Engine(Hooks):
     def _forward(self, event: str, session: Session) -> None:
         """Let an event of a connection be one of the engine too."""
         conn = conn_of(session)
-        conn.on(event, partial(self.fire, event, conn))
+        conn.forward(event, partial(self.fire, event, conn))
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.id, None)

@@ -77,6 +77,23 @@ class Receiver(Protocol):
         """Take note that the session is over; called once."""
 
 
+class _Nobody:
+    """Receive nothing: listeners of the connection get its messages by themselves."""
+
+    def receive_text(self, data: bytes) -> None:
+        if not is_utf8(data):
+            raise PacketError("not UTF-8")
+
+    def receive_binary(self, data: bytes) -> None:
+        pass
+
+    def session_closed(self, reason: str, description: str | None) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class Session:
     """Hold one client's Engine.IO session.
 
@@ -102,6 +119,7 @@ class Session:
     )
 
     receiver: Receiver
+    """Who takes what is received: nobody until somebody is set."""
     request: Request
     """The request of the handshake."""
     write: Write
@@ -120,6 +138,7 @@ class Session:
         self.options = options
         self.wheel = wheel
         self.state = State.OPEN
+        self.receiver = _NOBODY
         self.probe: Probe | None = None
         self.conn: Conn | None = None  # once somebody has asked for it: see conn_of()
         self._on_closed = on_closed

@@ -1,24 +1,18 @@
-"""The server: namespaces above, the engine below, and an ASGI application towards the web server."""
+"""The server: namespaces above the engine."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import inspect
 import logging
 import re
-import secrets
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Unpack, cast
 from urllib.parse import parse_qsl
 
-from socketeer import debug
 from socketeer.adapters.base import Adapter
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.adapters.recovery import RecoveringAdapter
-from socketeer.engine.handshake import Engine
-from socketeer.engine.http import Request, Response
+from socketeer.engine.http import Request
 from socketeer.engine.session import Session
 from socketeer.multiplex.connection import Connection, connect
 from socketeer.multiplex.encoded import Format, JsonFormat, ParserFormat
@@ -29,22 +23,15 @@ from socketeer.server.handshake import Joining
 from socketeer.server.listening import Listening
 from socketeer.server.namespace import Namespace
 from socketeer.server.parent_namespace import ParentNamespace
-from socketeer.transports.asgi import EngineFrontend, Receive, Scope, Send, respond
-from socketeer.transports.driver import Driver
+from socketeer.server.web import WebApplication, random_id
+from socketeer.transports.asgi import Scope, Send, respond
 
 __all__ = ["Server"]
 
 _log = logging.getLogger("socketeer.server")
 
-_SHUTDOWN_PATIENCE = 1.0
-"""How long clients may take to answer the end of their connection, and handlers to return, when the server closes."""
 
-
-def _generate_id() -> str:
-    return secrets.token_urlsafe(15)  # 20 characters, the length that cluster adapters expect
-
-
-class Server(Broadcasting, Listening):
+class Server(WebApplication, Broadcasting, Listening):
     """Serve Socket.IO.
 
     A server is an ASGI 3 application: run it with :meth:`listen`, give it to any ASGI web server, mount it in another
@@ -54,22 +41,16 @@ class Server(Broadcasting, Listening):
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
-        debug.enable()
-        self.options = ServerOptions.from_keywords(dict(options))
+        super().__init__(ServerOptions.from_keywords(dict(options)))
         parser = self.options.parser
         self.format: Format = JsonFormat(self.options.max_attachments) if parser is None else ParserFormat(parser)
         """How the packets of every client are written."""
-        self.driver = Driver()
-        self.generate_id: Callable[[], str] = _generate_id
-        self.engine = Engine(self.options, self.driver.wheel, self, _generate_id, self.driver.spawn)
+        self.generate_id: Callable[[], str] = random_id
         self._namespaces: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
         self.sockets = self._make_namespace("/")
         """The main namespace, ``/``."""
-        self._frontend = EngineFrontend(self.engine, self.driver)
         self._client_files = ClientFiles() if self.options.serve_client else None
-        self._web_server: Any = None
-        self.driver.on_bind = self._meet_web_server
 
     # -- namespaces
 
@@ -201,56 +182,8 @@ class Server(Broadcasting, Listening):
 
     # -- towards the web
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve as an ASGI application."""
-        await self._serve(scope, receive, send, None)
-
-    def attach(self, app: Any) -> Callable[[Scope, Receive, Send], Any]:
-        """Give an ASGI application that serves Socket.IO below ``path`` and leaves everything else to ``app``.
-
-        ``app`` is an ASGI 3 or a WSGI application; a WSGI application runs in threads.
-        """
-        if not callable(app):
-            raise TypeError(f"attach() takes an ASGI or WSGI application, not {app!r}")
-        other = app if _is_asgi(app) else _wrap_wsgi(app)
-
-        async def attached(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._serve(scope, receive, send, other)
-
-        return attached
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
-        kind = scope["type"]
-        if kind == "lifespan":
-            await self._lifespan(scope, receive, send, other)
-            return
-        if asyncio.get_running_loop() is not self.driver.loop:
-            self.engine.closing = False  # it serves again, and there may be no lifespan to tell
-            self.driver.bind()
-        rest = self._rest_of_path(scope)
-        if rest is None:
-            await self._elsewhere(scope, receive, send, other)
-        elif kind == "websocket":
-            await self._frontend.websocket(scope, receive, send)
-        elif not await self._client_file(rest, scope, send):
-            await self._frontend.http(scope, receive, send)
-
-    def _rest_of_path(self, scope: Scope) -> str | None:
-        """Give what follows ``path`` in the request's; None where it lies elsewhere."""
-        whole = scope["path"]
-        root = scope.get("root_path", "")
-        path = self.options.path
-        # Below a mount the path is relative to it; but a mount at the very path of the server is taken for what is
-        # meant.
-        inner = whole.removeprefix(root)
-        for candidate in (inner, path + inner if root.endswith(path) else whole):
-            if candidate == path and not self.options.add_trailing_slash:
-                return ""
-            if candidate.startswith(path + "/"):
-                return str(candidate[len(path) + 1 :])
-        return None
-
-    async def _client_file(self, name: str, scope: Scope, send: Send) -> bool:
+    async def _serve_other(self, name: str, scope: Scope, send: Send) -> bool:
+        """Answer a request for one of the browser client's files."""
         if not name or self._client_files is None:
             return False
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
@@ -261,121 +194,6 @@ class Server(Broadcasting, Listening):
         await respond(send, response, cors, head=scope["method"] == "HEAD")
         return True
 
-    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
-        if other is not None:
-            await other(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1000})
-        else:
-            await respond(send, Response(404, ((b"content-type", b"text/plain"),), b"Not Found"))
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:
-        """Begin and end with the web server, and let ``other`` do the same; not every application knows how to."""
-        self.driver.bind()
-        self.engine.closing = False
-        received, answered = "", False
-
-        async def receive_for_other() -> Any:
-            nonlocal received
-            message = await receive()
-            received = message["type"]
-            if received == "lifespan.shutdown":
-                await self.close()
-            return message
-
-        async def send_for_other(message: Any) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
-
-        if other is not None:
-            try:
-                await other(scope, receive_for_other, send_for_other)
-            except Exception:
-                if answered:
-                    raise
-                _log.debug("the application that is attached to has no lifespan", exc_info=True)
-            if answered:
-                return
-        if received != "lifespan.startup":
-            await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.close()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    # -- running
-
-    def listen(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
-        """Serve until the process is told to stop (SIGINT, SIGTERM); ``settings`` are those of ``uvicorn.Config``.
-
-        Raises ``ValueError`` for what is no port, and ``OSError`` where it cannot be listened on.
-        """
-        server, sockets = self._make_web_server(port, host, settings)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has shut down in good order, and hands the signal on
-            server.run(sockets)
-
-    async def serve(self, port: int = 3000, host: str = "127.0.0.1", **settings: Any) -> None:
-        """Serve until :meth:`close` is called or the task is cancelled; as :meth:`listen`, but to be awaited."""
-        server, sockets = self._make_web_server(port, host, settings)
-        try:
-            await server.serve(sockets)
-        except asyncio.CancelledError:
-            if server.started:  # uvicorn would leave its sockets and connections open
-                await server.shutdown(sockets)
-            raise
-
-    def _make_web_server(self, port: int, host: str, settings: dict[str, Any]) -> tuple[Any, Any]:
-        # An application of another web server needs none of it.
-        from socketeer.transports.uvicorn import make_server, open_listener
-
-        app = settings.pop("app", self)
-        elsewhere = settings.keys() & {"uds", "fd"}
-        sockets = None if elsewhere else [open_listener(host, port)]
-        self._web_server = make_server(app, host, port, self.close, **settings)
-        return self._web_server, sockets
-
-    def _meet_web_server(self) -> None:
-        if "uvicorn" in sys.modules:  # else it is another one, of which nothing is known
-            from socketeer.transports.uvicorn import close_before_shutdown
-
-            close_before_shutdown(self.close)
-
-    async def close(self) -> None:
-        """Close every connection and stop serving; a second call does nothing more.
-
-        Handlers of ``disconnect`` get ``server shutting down``. Clients see their connection close and try to
-        reconnect.
-        """
-        self.engine.closing = True
-        for session in list(self.engine.sessions.values()):
-            session.close("server shutting down")
-        await self._wait_for_sessions()
-        for session in list(self.engine.sessions.values()):
-            session.end("server shutting down")
-        if self.driver.loop is asyncio.get_running_loop():
-            await self.driver.finish(_SHUTDOWN_PATIENCE)
+    async def _finish(self) -> None:
         for namespace in self._namespaces.values():
             await namespace.adapter.close()
-        if self._web_server is not None:
-            self._web_server.should_exit = True
-
-    async def _wait_for_sessions(self) -> None:
-        if self.engine.sessions:
-            drained = asyncio.Event()
-            self.engine.on_drained = drained.set
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(drained.wait(), _SHUTDOWN_PATIENCE)
-
-
-def _is_asgi(app: Any) -> bool:
-    if isinstance(app, type):
-        raise TypeError(f"attach() takes an application, not the class {app.__name__}")
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
-
-
-def _wrap_wsgi(app: Any) -> Any:
-    from a2wsgi import WSGIMiddleware  # only applications that attach a WSGI application need it
-
-    return WSGIMiddleware(app)

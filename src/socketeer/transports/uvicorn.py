@@ -330,7 +330,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
 
 def _text_of(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """Give headers as text. Raises ValueError for those that would break the answer, TypeError where one is no bytes."""
+    """Give headers as text. Raises ValueError for one that would break the answer, TypeError for one of str."""
     fields = []
     for pair in headers:
         if not all(isinstance(part, bytes) for part in pair):
