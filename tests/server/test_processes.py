@@ -38,13 +38,17 @@ WAYS: dict[str, str] = {
 }
 
 
+# A shell has what it runs in the background ignore SIGINT, and so does whatever is begun from there.
+_HEED_SIGINT = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 class Program:
     """Run a program that serves, in a process of its own."""
 
     def __init__(self, source: str, port: int, **environment: str) -> None:
         self.port = port
         self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(source)],
+            [sys.executable, "-c", _HEED_SIGINT + textwrap.dedent(source)],
             cwd=ROOT,
             env={**{name: value for name, value in os.environ.items() if name != "DEBUG"}, **environment},
             stdin=subprocess.DEVNULL,
@@ -116,6 +120,19 @@ def test_a_program_ends_soon_whatever_its_clients_do(way: str, number: signal.Si
         assert err.rstrip().endswith("KeyboardInterrupt")  # what Python makes of it in any program that lets it
     else:
         assert err == ""
+
+
+def test_engine_io_alone_ends_as_soon() -> None:
+    port = free_port()
+    source = "from socketeer import EngineServer\n\nio = EngineServer(path='/socket.io')\n"
+    program = Program(source + WAYS["uvicorn, portable"].format(port=port), port)
+    try:
+        pending = PollingPeer(port).pending_get()
+        program.end(signal.SIGTERM)
+        reply = pending.finish()
+    finally:
+        program.kill()
+    assert (reply.status, reply.body) == (200, b"1")
 
 
 @pytest.mark.parametrize("way", ["listen", "serve"])
