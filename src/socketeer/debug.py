@@ -1,8 +1,8 @@
 """``DEBUG=socketeer*``: switch logging scopes on by an environment variable.
 
 Logging itself is the standard tree under ``socketeer``. The variable takes patterns separated by commas, as the
-JavaScript ``debug`` package does, ``-`` in front to exclude; ``:`` and ``.`` are the same. ``socket.io*`` and
-``engine*`` are understood as the scopes that stand for them here.
+JavaScript ``debug`` package does, ``-`` in front to exclude; ``:`` and ``.`` are the same. The names that JavaScript
+has for its scopes switch on what stands for them here.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from fnmatch import fnmatchcase
 
 __all__ = ["SCOPES", "enable"]
 
-SCOPES = (
-    "socketeer.engine",
-    "socketeer.engine.polling",
-    "socketeer.engine.session",
-    "socketeer.engine.timers",
-    "socketeer.engine.websocket",
-    "socketeer.server",
-    "socketeer.transports.picows",
-)
+_OTHER_NAMES: dict[str, tuple[str, ...]] = {
+    "socketeer.engine": ("engine",),
+    "socketeer.engine.polling": ("engine.polling",),
+    "socketeer.engine.session": ("engine.session", "engine.socket"),
+    "socketeer.engine.websocket": ("engine.websocket", "engine.ws"),
+    "socketeer.multiplex": ("socket.io.client", "socket.io-parser"),
+    "socketeer.server": ("socket.io.server", "socket.io.namespace", "socket.io.parent-namespace", "socket.io.socket"),
+    "socketeer.transports.picows": (),
+    "socketeer.transports.portable": (),
+}
+SCOPES = tuple(_OTHER_NAMES)
 
 
 def enable(variable: str | None = None) -> list[str]:
@@ -31,17 +33,11 @@ def enable(variable: str | None = None) -> list[str]:
 
     They are written to standard error unless the application has handlers of its own for ``socketeer``.
     """
-    patterns = [
-        part for part in re.split(r"[\s,]+", os.environ.get("DEBUG", "") if variable is None else variable) if part
-    ]
-    wanted = [_normal(part) for part in patterns if not part.startswith("-")]
-    unwanted = [_normal(part[1:]) for part in patterns if part.startswith("-")]
-    scopes = [
-        scope
-        for scope in SCOPES
-        if any(fnmatchcase(scope, pattern) for pattern in wanted)
-        and not any(fnmatchcase(scope, pattern) for pattern in unwanted)
-    ]
+    whole = os.environ.get("DEBUG", "") if variable is None else variable
+    patterns = [part for part in re.split(r"[\s,]+", whole.replace(":", ".")) if part]
+    wanted = [part for part in patterns if not part.startswith("-")]
+    unwanted = [part[1:] for part in patterns if part.startswith("-")]
+    scopes = [scope for scope in SCOPES if _is_among(scope, wanted) and not _is_among(scope, unwanted)]
     _set_levels(scopes)
     root = logging.getLogger("socketeer")
     if scopes and not root.handlers and not logging.getLogger().handlers:
@@ -62,12 +58,5 @@ def _set_levels(scopes: list[str]) -> None:
             logger.setLevel(level)
 
 
-def _normal(pattern: str) -> str:
-    pattern = pattern.replace(":", ".")
-    if pattern == "*":
-        return "socketeer*"
-    if pattern.startswith("socket.io"):
-        return "socketeer" + pattern.removeprefix("socket.io")
-    if pattern.startswith("engine"):
-        return "socketeer." + pattern
-    return pattern
+def _is_among(scope: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (scope, *_OTHER_NAMES[scope]) for pattern in patterns)

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from socketeer.debug import SCOPES
 from tests.support.backend import free_port
 from tests.support.raw import Client
-from tests.wire.peers import PollingPeer
+from tests.wire.peers import TEXT, PollingPeer, WebSocketPeer, eventually, frame
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,6 +171,17 @@ def say(debug: str | None, source: str = "") -> list[str]:
         client.send("9")
         client.closed()
         client.close()
+        polling = PollingPeer(port)
+        upgraded = WebSocketPeer(port, polling.upgrade_target)
+        upgraded.send("2probe")
+        assert upgraded.receive() == "3probe"
+        upgraded.close()
+        polling.pending_get().abort()
+        eventually(polling.is_dead)
+        broken = Client(port)
+        broken.websocket.raw(frame(TEXT, b"unmasked", mask=False))
+        broken.closed()
+        broken.close()
         _, err, _ = program.end(signal.SIGTERM)
     finally:
         program.kill()
@@ -183,11 +195,20 @@ def test_without_debug_nothing_is_said() -> None:
 
 @pytest.mark.parametrize("pattern", ["socketeer*", "*", "socket.io*,engine*"])
 def test_everything_is_said(pattern: str) -> None:
-    said = "\n".join(say(pattern))
-    for scope in ("socketeer.engine ", "socketeer.engine.session ", "socketeer.server "):
-        assert scope in said
-    assert "nobody takes it" in said
-    assert "parse error" in said
+    lines = say(pattern)
+    said = "\n".join(lines)
+    scopes = {line.split(" ")[2] for line in lines}
+    elsewhere = {"socketeer.transports.portable"}
+    if pattern == "socket.io*,engine*":
+        elsewhere.add("socketeer.transports.picows")
+    assert scopes == set(SCOPES) - elsewhere
+    for words in (
+        "nobody takes it",
+        "parse error",
+        " connected to /",
+        "disconnected from /: client namespace disconnect",
+    ):
+        assert words in said
 
 
 def test_one_scope_is_said() -> None:

@@ -117,6 +117,7 @@ class Polling:
     def hand_over(self) -> list[EnginePacket]:
         """Give away what no GET has fetched: the session moves to another transport."""
         packets, self._buffer, self._buffered = self._buffer, [], 0
+        _log.debug("%s hands over %d packets", self.session_id, len(packets))
         self._last = _NOOP
         self.release()
         return packets
@@ -148,7 +149,7 @@ class Polling:
         """
         session = self._session
         if self._wake is not None:
-            session.end("transport error", "overlap from client: two GET requests at a time")
+            self._end("overlap from client: two GET requests at a time")
             return error_response(ErrorCode.BAD_REQUEST)
         if session.state is State.CLOSED or session.transport is not self:
             return error_response(ErrorCode.BAD_REQUEST)
@@ -232,6 +233,7 @@ class Polling:
         self._end(reason)
 
     def _end(self, reason: str) -> None:
+        _log.debug("%s: %s", self.session_id, reason)
         if self._session.transport is self:  # not where the session has moved on meanwhile
             self._session.end("transport error", reason)
 

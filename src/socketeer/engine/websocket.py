@@ -190,6 +190,7 @@ class Probe:
         """Take the next step of the upgrade."""
         session = self._session
         if data == b"2probe":
+            _log.debug("%s probed", session.id)
             self._wire.send_text(b"3probe")
             if session.conn is not None:
                 session.conn.fire("upgrading", self._kind(session, self._wire))

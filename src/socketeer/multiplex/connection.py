@@ -230,6 +230,7 @@ class Connection:
             self._begin(namespace, auth, "")
 
     def _begin(self, namespace: str, auth: Any, query: str) -> None:
+        _log.debug("%s asks for %.100s", self.session.id, namespace)
         self._joining[namespace] = None
         if self._left:
             self._left.discard(namespace)
@@ -237,6 +238,7 @@ class Connection:
 
     def accept(self, namespace: str, link: Link, id: str, pid: str | None = None) -> None:
         """Let the client in: the answer to its CONNECT leaves now, with the secret by which it can be recovered."""
+        _log.debug("%s is let into %s as %s", self.session.id, namespace, id)
         self._joining.pop(namespace, None)
         self.links[namespace] = link
         if namespace == "/":
@@ -248,6 +250,7 @@ class Connection:
 
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer CONNECT with a refusal; the connection stays, for other namespaces or another try."""
+        _log.debug("%s is refused %.100s: %s", self.session.id, namespace, message)
         self._joining.pop(namespace, None)
         self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused(message, data))
         self._go_on()
@@ -342,7 +345,30 @@ class ParserConnection(Connection):
             self._dispatch(check_packet(packet))
 
 
+class _Log:
+    """Log what a connection receives; it is in the way only where the scope is on when the connection is made."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._id = connection.session.id
+
+    def receive_text(self, data: bytes) -> None:
+        _log.debug("%s decodes %.200r", self._id, data[1:])
+        self._connection.receive_text(data)
+
+    def receive_binary(self, data: bytes) -> None:
+        _log.debug("%s takes %d bytes", self._id, len(data))
+        self._connection.receive_binary(data)
+
+    def session_closed(self, reason: str, description: str | None) -> None:
+        _log.debug("%s is over: %s (%s)", self._id, reason, description or "no description")
+        self._connection.session_closed(reason, description)
+
+
 def connect(session: Session, host: Host) -> Connection:
     """Put a connection on a new session."""
     decoder = host.format.decoder()
-    return Connection(session, host) if decoder is None else ParserConnection(session, host, decoder)
+    connection = Connection(session, host) if decoder is None else ParserConnection(session, host, decoder)
+    if _log.isEnabledFor(logging.DEBUG):
+        session.receiver = _Log(connection)
+    return connection

@@ -291,11 +291,16 @@ class Socket(SocketListening):
 
     def _join(self, rooms: tuple[str, ...]) -> None:
         if self._state in (State.JOINING, State.CONNECTED):
+            _log.debug("%s joins %r", self.id, rooms)
             self.nsp.adapter.add(self, rooms)
 
     def leave(self, room: str) -> None:
         """Leave a room."""
-        self.nsp.driver.call(self.nsp.adapter.remove, self, room)
+        self.nsp.driver.call(self._leave_room, room)
+
+    def _leave_room(self, room: str) -> None:
+        _log.debug("%s leaves %r", self.id, room)
+        self.nsp.adapter.remove(self, room)
 
     def disconnect(self, close: bool = False) -> None:
         """Put the client out of the namespace; it does not come back by itself. ``close`` ends its connection too."""
@@ -382,6 +387,7 @@ class Socket(SocketListening):
 
     def _gone(self, reason: str, description: str | None) -> None:
         self._become(State.DISCONNECTED)
+        _log.debug("%s disconnected from %s: %s", self.id, self.nsp.name, reason)
         self._persist(reason)
         self.nsp.forget(self)
         self._fail_acks()
@@ -429,6 +435,7 @@ class Socket(SocketListening):
             self._session.end("transport error", "what the client missed was forgotten while its middleware ran")
             return
         self._become(State.CONNECTED)
+        _log.debug("%s connected to %s", self.id, self.nsp.name)
         self.nsp.remember(self)
         self._waiting = []
         self._waiting_all = True
