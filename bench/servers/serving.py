@@ -30,14 +30,14 @@ def ready_line(*distributions: str) -> str:
     return f"ready {versions}, {platform.python_implementation()} {platform.python_version()}"
 
 
-def serve(app: Any, ws: str, *distributions: str) -> None:
+def serve(app: Any, ws: str, *distributions: str, http: str = "httptools") -> None:
     """Serve ``app`` on 127.0.0.1 at the port named by the first argument of the command line."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
         port=int(sys.argv[1]),
         loop="uvloop",
-        http="httptools",
+        http=http,
         ws=ws,
         ws_per_message_deflate=False,
         access_log=False,

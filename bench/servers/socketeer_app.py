@@ -35,5 +35,9 @@ def collect(socket: Socket) -> None:
 
 
 if __name__ == "__main__":
-    lanes = {"fast": "socketeer.transports.uvicorn:WebSocketProtocol", "portable": "websockets-sansio"}
-    serve(io, lanes[sys.argv[2]], "socketeer")
+    lanes = {
+        "fast": ("socketeer.transports.uvicorn:WebSocketProtocol", "socketeer.transports.uvicorn:HttpProtocol"),
+        "portable": ("websockets-sansio", "httptools"),
+    }
+    ws, http = lanes[sys.argv[2]]
+    serve(io, ws, "socketeer", http=http)

@@ -28,6 +28,7 @@ WEBSOCKET_CLASSES: dict[str, str] = {
     "fast": "socketeer.transports.uvicorn:WebSocketProtocol",
     "portable": "websockets-sansio",
 }
+HTTP_CLASSES: dict[str, str] = {"fast": "socketeer.transports.uvicorn:HttpProtocol", "portable": "httptools"}
 LANES: tuple[str, ...] = tuple(WEBSOCKET_CLASSES)
 PATIENCE = 10.0
 # What uvicorn's WebSocket class says whenever an upgrade is refused with a response of its own.
@@ -119,7 +120,7 @@ def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Ru
         app,
         **{
             "ws": WEBSOCKET_CLASSES[lane],
-            "http": "httptools",
+            "http": HTTP_CLASSES[lane],
             "log_level": "warning",
             "log_config": None,  # the records reach pytest, which shows them with a failed test
             "lifespan": "auto",

@@ -45,12 +45,12 @@ class Polling:
         "_buffer",
         "_buffered",
         "_compress",
-        "_jsonp",
         "_last",
         "_posting",
         "_session",
         "_wake",
         "_woken",
+        "jsonp",
         "post_cancelled",
     )
 
@@ -59,7 +59,7 @@ class Polling:
     def __init__(self, session: Session, *, binary: bool, jsonp: str | None = None) -> None:
         self._session = session
         self._binary = binary
-        self._jsonp = jsonp
+        self.jsonp = jsonp
         self._compress = False
         self._buffer: list[EnginePacket] = []
         self._buffered = 0
@@ -174,8 +174,8 @@ class Polling:
             packets = [self._last if session.state is State.CLOSED else _NOOP]
         compress, self._compress = self._compress, False
         body, content_type = session.revision.codec.encode_payload(packets, binary=self._binary)
-        if self._jsonp is not None:
-            return Response(200, SCRIPT_HEADERS, write_script(body, self._jsonp), compress)
+        if self.jsonp is not None:
+            return Response(200, SCRIPT_HEADERS, write_script(body, self.jsonp), compress)
         headers = ((b"content-type", content_type.encode()), (b"cache-control", b"no-store"))
         return Response(200, headers, body, compress)
 
@@ -210,7 +210,7 @@ class Polling:
             return error_response(ErrorCode.BAD_REQUEST)
         binary = _is_binary(content_type)
         try:
-            if self._jsonp is not None and not binary:
+            if self.jsonp is not None and not binary:
                 body = read_form(body)
             packets = session.revision.codec.decode_payload(body, binary=binary)
         except PacketError as error:

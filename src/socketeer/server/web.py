@@ -40,7 +40,7 @@ class WebApplication:
         self.options = options
         self.driver = Driver()
         self.engine = Engine(options, self.driver.wheel, self, random_id, self.driver.spawn)
-        self._frontend = EngineFrontend(self.engine, self.driver)
+        self._frontend = self.http_lane = EngineFrontend(self.engine, self.driver)
         self._web_server: Any = None
         self.driver.on_bind = self._meet_web_server
 
@@ -66,6 +66,7 @@ class WebApplication:
         async def attached(scope: Scope, receive: Receive, send: Send) -> None:
             await self._serve(scope, receive, send, other)
 
+        attached.http_lane = self.http_lane  # type: ignore[attr-defined]  # see socketeer.transports.http
         return attached
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:

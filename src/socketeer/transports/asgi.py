@@ -98,20 +98,20 @@ class EngineFrontend:
     """Serve an engine's requests below the path of the server."""
 
     def __init__(self, engine: Engine, driver: Driver) -> None:
-        self._engine = engine
-        self._driver = driver
+        self.engine = engine
+        self.driver = driver
         deflate = engine.options.per_message_deflate
         self._deflate = Deflate(deflate) if deflate is not None else None
         # Who comes back at once is not recovered before the loss of the connection is known.
         self._unwatched = _UNWATCHED if engine.options.connection_state_recovery is None else 0.0
         compression = engine.options.http_compression
-        self._compressed_from = math.inf if compression is None else compression.threshold
+        self.compressed_from = math.inf if compression is None else compression.threshold
 
     # -- HTTP
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a polling request, or the preflight of one."""
-        engine = self._engine
+        engine = self.engine
         request = self._read_head(scope)
         if isinstance(request, Response):
             await respond(send, request)
@@ -128,8 +128,8 @@ class EngineFrontend:
         response = await self._polling(admission, request, receive)
         if response is None:
             return
-        if response.compress and len(response.body) >= self._compressed_from:
-            response = await self._compress(response, request)
+        if response.compress and len(response.body) >= self.compressed_from:
+            response = await self.compress(response, request.headers.get("accept-encoding", ""))
         agent = request.headers.get("user-agent", "")
         if "MSIE " in agent or "Trident/" in agent:  # takes a message that looks like a script for an attack
             cors = (*cors, (b"x-xss-protection", b"0"))
@@ -138,10 +138,11 @@ class EngineFrontend:
             response, cors = replace(response, headers=headers), ()
         await respond(send, response, cors)
 
-    async def _compress(self, response: Response, request: Request) -> Response:
-        how, body = self._engine.options.http_compression, response.body
+    async def compress(self, response: Response, accept_encoding: str) -> Response:
+        """Compress the body of an answer in the coding that the client likes best."""
+        how, body = self.engine.options.http_compression, response.body
         assert how is not None  # there is a size from which on bodies are compressed
-        coding = choose(request.headers.get("accept-encoding", ""))
+        coding = choose(accept_encoding)
         headers = (*response.headers, (b"vary", b"Accept-Encoding"))
         if coding != "identity":
             headers = (*headers, (b"content-encoding", coding.encode("ascii")))
@@ -153,7 +154,7 @@ class EngineFrontend:
 
     def _read_head(self, scope: Scope) -> Request | Response:
         """Read all of a request but its body, or give the answer that refuses it."""
-        if _head_size(scope) > self._engine.options.max_header_bytes:
+        if _head_size(scope) > self.engine.options.max_header_bytes:
             return error_response(ErrorCode.BAD_REQUEST, "Request head of more than max_header_bytes", status=431)
         try:
             return request_from(scope)
@@ -162,9 +163,9 @@ class EngineFrontend:
 
     async def _polling(self, admission: Admission, request: Request, receive: Receive) -> Response | None:
         if admission.session is None:
-            polling = self._engine.open_polling(request, admission.revision, admission.id)
+            polling = self.engine.open_polling(request, admission.revision, admission.id)
             response = await self._get(polling, receive)
-            extra = self._engine.handshake_headers(polling)
+            extra = self.engine.handshake_headers(polling)
             return replace(response, headers=(*response.headers, *extra)) if response and extra else response
         transport = admission.session.transport
         assert isinstance(transport, Polling)  # the engine refuses a request for another transport
@@ -176,7 +177,7 @@ class EngineFrontend:
 
     async def _get(self, polling: Polling, receive: Receive) -> Response | None:
         """Give the answer to a GET once there is one; None if the client gave up."""
-        done = self._driver.bind().create_future()
+        done = self.driver.bind().create_future()
 
         def wake(packets: bool = True) -> None:
             if not done.done():
@@ -191,7 +192,7 @@ class EngineFrontend:
             nonlocal watcher
             watcher = asyncio.ensure_future(_watch(receive, wake))
 
-        timer = self._driver.wheel.call_later(self._unwatched, watch)
+        timer = self.driver.wheel.call_later(self._unwatched, watch)
         try:
             if await done:
                 return polling.take()
@@ -199,7 +200,7 @@ class EngineFrontend:
             polling.abort_get()
             raise
         finally:
-            self._driver.wheel.stop(timer)
+            self.driver.wheel.stop(timer)
             if watcher is not None:
                 watcher.cancel()
         polling.abort_get()
@@ -212,7 +213,7 @@ class EngineFrontend:
         refusal = polling.begin_post(content_type, task.cancel)
         if refusal is not None:
             return refusal
-        limit = self._engine.options.max_http_buffer_size
+        limit = self.engine.options.max_http_buffer_size
         declared = request.headers.get("content-length", "0")
         body: bytes | None
         if declared.isdecimal() and len(declared) < 20 and int(declared) <= limit:
@@ -237,8 +238,8 @@ class EngineFrontend:
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: a new session, or the upgrade of one."""
-        engine = self._engine
-        self._driver.bind()
+        engine = self.engine
+        self.driver.bind()
         request = self._read_head(scope)
         if isinstance(request, Response):
             await _refuse_websocket(scope, receive, send, request)
@@ -266,7 +267,7 @@ class EngineFrontend:
         await portable.run(receive)
 
     def _open(self, request: Request, admission: Admission, wire: Wire) -> None:
-        engine = self._engine
+        engine = self.engine
         if admission.session is not None:
             engine.open_probe(admission.session, wire, text=request.wants_text)
         elif admission.id in engine.sessions:  # taken while this WebSocket was being accepted

@@ -38,9 +38,10 @@ from socketeer.engine.http import check_header
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.deflate import WatchedDeflate
+from socketeer.transports.http import HttpProtocol
 from socketeer.transports.picows import Watched, Wire, begin, feed, make_protocol
 
-__all__ = ["WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]
+__all__ = ["HttpProtocol", "WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -417,7 +418,7 @@ def make_server(
     app: Any, host: str, port: int, before_shutdown: Callable[[], Awaitable[None]], **settings: Any
 ) -> uvicorn.Server:
     """Make a uvicorn server on the fast lane; ``settings`` are further options of ``uvicorn.Config``."""
-    options = {"log_level": "warning", "access_log": False, "lifespan": "auto", **settings}
+    options = {"log_level": "warning", "access_log": False, "lifespan": "auto", "http": HttpProtocol, **settings}
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, ws=WebSocketProtocol, **options))
     _close_first(server, before_shutdown)
     return server

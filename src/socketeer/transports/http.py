@@ -1,0 +1,282 @@
+"""The fast lane of polling: requests of a known session under uvicorn, from the HTTP parser straight to the session.
+
+uvicorn makes a scope, a task and two events for each request. :class:`HttpProtocol`, given as ``http=``, saves that
+for the requests that come by the thousand: a GET or a POST of a session that is on polling. Whatever else arrives, or
+is out of the ordinary in any way, goes uvicorn's own way to the application, and so does everything where other
+applications or middleware stand before the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from socketeer.engine.cors import is_malformed
+from socketeer.engine.http import ErrorCode, Headers, Response, error_response
+from socketeer.engine.polling import Polling
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+    from socketeer.engine.handshake import Engine
+    from socketeer.transports.asgi import EngineFrontend
+
+__all__ = ["HttpProtocol"]
+
+_MOST_PARAMETERS = 8
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Serve HTTP under uvicorn: pass it as ``http=socketeer.transports.http:HttpProtocol``."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        app: Any = self.app
+        if isinstance(app, ProxyHeadersMiddleware):  # what it changes has been looked at when the session began
+            app = app.app
+        self._frontend: EngineFrontend | None = getattr(app, "http_lane", None)
+        if self.root_path or self.limit_concurrency is not None:
+            self._frontend = None
+        self._read: _Exchange | None = None  # the one whose request is being read
+        self._open: _Exchange | None = None  # the one that has not been answered
+        self._prefix = b"" if self._frontend is None else self._frontend.engine.options.path.encode() + b"/?"
+
+    # -- from the parser
+
+    def on_message_begin(self) -> None:
+        """Take note that a request begins; whether it needs a scope is not known yet."""
+        if self._frontend is None:
+            super().on_message_begin()
+        else:
+            self.url = b""
+            self.headers = []
+            self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        """Take the head of a request."""
+        if self._frontend is not None:
+            self._read = exchange = self._begin(self._frontend)
+            if exchange is not None:
+                self._open = exchange
+                self.cycle = cast("Any", exchange)  # it is for uvicorn what a cycle is
+                exchange.begin()
+                return
+            url, headers, expects = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expects
+            self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        if self._read is None:
+            super().on_body(body)
+        else:
+            self._read.body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        if self._read is None:
+            super().on_message_complete()
+        else:
+            self._read.run()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the client left."""
+        if self._open is not None and not self._open.response_complete:
+            self._open.lost()
+        super().connection_lost(exc)
+
+    def _begin(self, frontend: EngineFrontend) -> _Exchange | None:
+        """Begin to serve a request here; None leaves it to uvicorn."""
+        engine = frontend.engine
+        url, parser = self.url, self.parser
+        if not url.startswith(self._prefix) or engine.hooked or engine.decorated:
+            return None
+        if frontend.driver.loop is not self.loop:
+            return None
+        before: Any = self.cycle
+        if before is not None and not before.response_complete:
+            return None  # it waits for the one before it
+        method = parser.get_method()
+        if parser.get_http_version() != "1.1" or self.expect_100_continue or parser.should_upgrade():
+            return None
+        polling = _find(engine, url[len(self._prefix) :])
+        if polling is None or (method != b"GET" and method != b"POST"):
+            return None
+        fields = dict(self.headers)
+        if len(fields) != len(self.headers):
+            return None
+        size = len(url) + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
+        agent = fields.get(b"user-agent", b"")
+        if size > engine.options.max_header_bytes or b"MSIE " in agent or b"Trident/" in agent:
+            return None
+        origin = None
+        if b"origin" in fields:
+            origin, host = fields[b"origin"].decode("latin-1"), fields.get(b"host", b"").decode("latin-1")
+            if is_malformed(origin) or not engine.origins.allows(origin, host, self.scheme == "https"):
+                return None
+        if method == b"POST" and not _fits(fields.get(b"content-length"), engine.options.max_http_buffer_size):
+            return None
+        return _Exchange(self, frontend, polling, method, fields, engine.origins.response_headers(origin))
+
+    # -- to the client
+
+    def answer(self, response: Response, cors: Headers, *, keep_alive: bool, method: bytes) -> None:
+        """Send an answer, and be ready for the next request."""
+        if self.access_log:
+            client = "" if self.client is None else f"{self.client[0]}:{self.client[1]}"
+            path = self.url.decode("latin-1")
+            self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, method.decode(), path, "1.1", response.status)
+        headers = (*self.server_state.default_headers, *response.headers, *cors)
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        close = b"" if keep_alive else b"connection: close\r\n"
+        body = response.body
+        self.transport.write(
+            b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[response.status], lines, len(body), close, body)
+        )
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+def _find(engine: Engine, query: bytes) -> Polling | None:
+    """Find the session of a request by its query, where that is plain and says nothing but what is needed."""
+    sid = transport = None
+    parameters = query.split(b"&", _MOST_PARAMETERS)
+    for parameter in parameters:
+        name, _, value = parameter.partition(b"=")
+        if name == b"sid" and sid is None:
+            sid = value
+        elif name == b"transport" and transport is None:
+            transport = value
+        elif name not in (b"EIO", b"t", b"b64"):
+            return None
+    if sid is None or transport != b"polling":
+        return None
+    session = engine.sessions.get(sid.decode("latin-1"))
+    if session is None:
+        return None
+    polling = session.transport
+    return polling if polling.__class__ is Polling and polling.jsonp is None else None
+
+
+def _fits(declared: bytes | None, limit: int) -> bool:
+    return declared is not None and declared.isdigit() and len(declared) < 20 and int(declared) <= limit
+
+
+class _NoEvent:
+    """Stand where uvicorn has an event that nobody waits for here."""
+
+    def set(self) -> None:
+        pass
+
+
+class _Exchange:
+    """Be one request and its answer: what is a cycle for uvicorn."""
+
+    __slots__ = (
+        "_cors",
+        "_fields",
+        "_frontend",
+        "_method",
+        "_polling",
+        "_protocol",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+    )
+
+    message_event = _NoEvent()
+
+    def __init__(
+        self,
+        protocol: HttpProtocol,
+        frontend: EngineFrontend,
+        polling: Polling,
+        method: bytes,
+        fields: dict[bytes, bytes],
+        cors: Headers,
+    ) -> None:
+        self._protocol = protocol
+        self._frontend = frontend
+        self._polling = polling
+        self._method = method
+        self._fields = fields
+        self._cors = cors
+        self.body: list[bytes] = []
+        self.keep_alive = protocol.parser.should_keep_alive()
+        self.disconnected = False
+        self.more_body = True
+        self.response_complete = False
+
+    def begin(self) -> None:
+        """Begin to read the body, which the session may not want."""
+        if self._method == b"POST":
+            refusal = self._polling.begin_post(self._content_type(), self._stop)
+            if refusal is not None:
+                self._send(refusal)
+
+    def run(self) -> None:
+        """Serve the request, which is complete."""
+        if self.response_complete:
+            return
+        if self._method == b"POST":
+            body = self.body
+            self._send(self._polling.end_post(body[0] if len(body) == 1 else b"".join(body), self._content_type()))
+        else:
+            response = self._polling.begin_get(self._wake)
+            if response is not None:
+                self._answer(response)
+
+    def lost(self) -> None:
+        """Take note that the client left before it was answered."""
+        self.response_complete = True
+        if self._method == b"GET":
+            self._polling.abort_get()
+        else:
+            self._polling.abort_post("request closed before its body was complete")
+
+    def _content_type(self) -> str:
+        return self._fields.get(b"content-type", b"").decode("latin-1")
+
+    def _wake(self) -> None:
+        self._protocol.loop.call_soon(self._take)  # until then further packets may join
+
+    def _take(self) -> None:
+        if not self.response_complete:
+            self._answer(self._polling.take())
+
+    def _stop(self) -> None:
+        """End a request whose body is no longer wanted, for the session is over."""
+        self.keep_alive = False
+        self._send(error_response(ErrorCode.BAD_REQUEST))
+
+    def _answer(self, response: Response) -> None:
+        frontend = self._frontend
+        if response.compress and len(response.body) >= frontend.compressed_from:
+            frontend.driver.spawn(self._compress(response))
+        else:
+            self._send(response)
+
+    async def _compress(self, response: Response) -> None:
+        accepted = self._fields.get(b"accept-encoding", b"").decode("latin-1")
+        response = await self._frontend.compress(response, accepted)
+        if not self.response_complete:
+            self._send(response)
+
+    def _send(self, response: Response) -> None:
+        self.response_complete = True
+        self._protocol.answer(response, self._cors, keep_alive=self.keep_alive, method=self._method)
