@@ -22,7 +22,7 @@ __all__ = ["MSGPACK", "MsgpackParser"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CUSTOM = 0
-"""The extension of the JavaScript library for dates (milliseconds in 8 bytes), undefined (one byte) and typed arrays."""
+"""The extension of the JavaScript library for dates (milliseconds, 8 bytes), undefined (one byte) and typed arrays."""
 _FIXED_1, _FIXED_8 = b"\xd4\x00", b"\xd7\x00"
 _DATE = struct.Struct(">q")
 _MILLISECOND = timedelta(milliseconds=1)
