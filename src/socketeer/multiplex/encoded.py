@@ -98,6 +98,8 @@ class JsonFormat:
     def ack(self, args: list[Any], namespace: str, id: int) -> Encoded:
         """Encode an acknowledgement."""
         text, attachments = socket_json.dump(args)
+        if not attachments and namespace == "/":  # most of them by far
+            return Encoded(b"43%d%b" % (id, text))
         if len(attachments) > self._max_attachments:
             raise self._too_many(attachments)
         return Encoded(socket_json.encode(PacketType.ACK, namespace, id, text, len(attachments)), attachments)

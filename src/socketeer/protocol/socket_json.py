@@ -15,10 +15,10 @@ import orjson
 
 from socketeer.exceptions import PacketError
 from socketeer.protocol.checks import check_payload
-from socketeer.protocol.packets import Packet, PacketType
+from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
 from socketeer.protocol.values import simplify
 
-__all__ = ["MOST_DIGITS", "decode", "dump", "encode", "load", "restore", "split_query"]
+__all__ = ["MOST_DIGITS", "decode", "dump", "dump_event", "encode", "load", "restore", "split_query"]
 
 _SLASH, _DASH, _ZERO, _NINE = b"/-09"
 MOST_DIGITS = 15
@@ -58,6 +58,16 @@ def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
         except (TypeError, ValueError, RecursionError) as reason:
             raise TypeError(f"not serializable as JSON: {reason}") from None
     return text, tuple(attachments)
+
+
+def dump_event(event: Any, args: tuple[Any, ...]) -> bytes | None:
+    """Encode an event of JSON values only; None for any other, which takes a longer way."""
+    if event.__class__ is str and event not in RESERVED_EVENTS:
+        try:
+            return _dumps([event, *args], None, _OPTIONS)
+        except TypeError:
+            pass
+    return None
 
 
 def _placeholders_into(attachments: list[bytes]) -> Callable[[Any], Any]:

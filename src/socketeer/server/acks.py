@@ -12,7 +12,7 @@ from socketeer.exceptions import AckTimeout
 if TYPE_CHECKING:
     from socketeer.server.socket import Socket
 
-__all__ = ["Ack", "Collector", "flatten", "settle"]
+__all__ = ["Ack", "Collector", "arguments_of", "flatten", "settle"]
 
 
 def flatten(args: list[Any]) -> Any:
@@ -20,6 +20,13 @@ def flatten(args: list[Any]) -> Any:
     if len(args) == 1:
         return args[0]
     return tuple(args) if args else None
+
+
+def arguments_of(value: Any) -> list[Any]:
+    """Give what a handler returned as the arguments of an acknowledgement: None is none, a tuple several."""
+    if isinstance(value, tuple):
+        return list(value)
+    return [] if value is None else [value]
 
 
 def settle(future: asyncio.Future[Any]) -> Callable[[Exception | None, Any], None]:
@@ -68,7 +75,7 @@ class Ack:
             return
         self._open -= 1
         if value is not None or self._open == 0:
-            self(*(value if isinstance(value, tuple) else () if value is None else (value,)))
+            self(*arguments_of(value))
 
 
 class Collector:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from socketeer.adapters.base import Adapter, LostSession
 from socketeer.exceptions import ConnectionRefused, UsageError
 from socketeer.protocol.packets import PacketType
-from socketeer.server.acks import Collector
+from socketeer.server.acks import Collector, arguments_of
 from socketeer.server.broadcast import AckCallback, Broadcasting, BroadcastOperator
 from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake, Joining
@@ -274,7 +274,7 @@ class Namespace(Broadcasting, Listening):
             if inspect.isawaitable(value):
                 value = await value
             if answer is not None and not handler.wants_ack:
-                answer(*(value if isinstance(value, tuple) else () if value is None else (value,)))
+                answer(*arguments_of(value))
         except Exception as error:
             self.report(error, None, event)
 

@@ -14,7 +14,8 @@ from socketeer.engine.conn import Conn, conn_of
 from socketeer.engine.http import Request
 from socketeer.multiplex.connection import Connection
 from socketeer.multiplex.encoded import Body, Encoded
-from socketeer.server.acks import Ack
+from socketeer.protocol.socket_json import dump_event
+from socketeer.server.acks import Ack, arguments_of
 from socketeer.server.broadcast import (
     AckCallback,
     BroadcastOperator,
@@ -215,11 +216,14 @@ class Socket(SocketListening):
         ``TypeError`` for arguments that cannot be encoded. Does nothing once the client is gone.
         """
         nsp = self.nsp
-        body: Any = encode_event(event, args, nsp)
+        if self._plain and ack is None and not nsp.driver.elsewhere:
+            text = dump_event(event, args)
+            if text is not None:
+                self._session.write(nsp.event_prefix + text, ())  # type: ignore[operator]  # there is one: it is plain
+                return
+        body = encode_event(event, args, nsp)
         if ack is not None:
             nsp.driver.call(self.ask, body, PLAIN, self.plain_callback(ack))
-        elif self._plain and not nsp.driver.elsewhere and not body.attachments:
-            self._session.write(nsp.event_prefix + body.text, ())
         else:
             nsp.driver.call(self.emit_body, body, PLAIN)
 
@@ -335,7 +339,7 @@ class Socket(SocketListening):
                     args[0] = self
                 else:
                     del args[0]
-                self._call(handler, args, event, None if id is None else Ack(self, id, 1))
+                self._call_plain(handler, args, event, id)
                 return
             if handler.payload is not None:
                 del args[0]
@@ -600,6 +604,18 @@ class Socket(SocketListening):
             self.nsp.report(error, self, event)
         if then is not None:
             then()
+
+    def _call_plain(self, handler: Handler, args: list[Any], event: Any, id: int | None) -> None:
+        """Call the only handler of an event, and answer with what it returns."""
+        try:
+            value = handler.function(*args)
+            if value.__class__ is CoroutineType:  # what a function that is none has given back
+                self._spawn(self._run(value, event, None if id is None else Ack(self, id, 1), None))
+            elif id is not None:
+                packet = self.nsp.format.ack(arguments_of(value), self.nsp.name, id)
+                self.deliver(packet)
+        except (Exception, asyncio.CancelledError) as error:  # of a future that the handler asked for its result
+            self.nsp.report(error, self, event)
 
     def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
         self._unstarted += not EAGER
