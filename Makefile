@@ -32,9 +32,9 @@ install: $(VENV)/.dev $(NODE_STAMPS)
 demo: $(VENV)/.runtime
 	$(BIN)/socketeer demo --port $(PORT)
 
-# The tests wait for clients and timers more than they compute: two at a time, a file to each.
+# The tests wait for clients and timers more than they compute: three files at a time, also on two cores.
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile --junit-xml=build/tests.xml
+	$(BIN)/python -m pytest -n 3 --dist loadfile --junit-xml=build/tests.xml
 
 # Does every row of docs/parity.md name tests that passed? By the report of `make test`, else by running them.
 parity: install
