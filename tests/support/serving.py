@@ -97,14 +97,15 @@ class _Server(uvicorn.Server):
 
 
 class _Collector(logging.Handler):
-    """Collect what uvicorn reports as errors."""
+    """Collect what uvicorn reports as errors in one thread: there may be other servers, whose tests expect them."""
 
-    def __init__(self, failures: list[str]) -> None:
+    def __init__(self, failures: list[str], thread: threading.Thread) -> None:
         super().__init__(logging.ERROR)
         self._failures = failures
+        self._thread = thread
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage() not in NOISE:
+        if record.thread == self._thread.ident and record.getMessage() not in NOISE:
             self._failures.append(self.format(record))
 
 
@@ -133,7 +134,7 @@ def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Ru
     running = Running(listener.getsockname()[1], "https" if config.is_ssl else "http")
     thread = threading.Thread(target=_run, args=(server, running.loop, listener), name="server under test", daemon=True)
     errors = logging.getLogger("uvicorn.error")
-    collector = _Collector(running.failures)
+    collector = _Collector(running.failures, thread)
     errors.addHandler(collector)
     thread.start()
     try:
