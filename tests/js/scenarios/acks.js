@@ -61,8 +61,8 @@ module.exports = {
       ack(value);
     });
     const answers = t.collect(socket, "answered", 3);
-    socket.emit("ask", 250, "last");
-    socket.emit("ask with callback", 120, "second");
+    socket.emit("ask", 800, "last");
+    socket.emit("ask with callback", 400, "second");
     socket.emit("ask", 0, Buffer.from("first"));
     same(await answers, [[Buffer.from("first")], ["second"], ["last"]]);
   },
