@@ -17,43 +17,77 @@ QUIET = 0.1
 _LOOK = 0.3
 
 
-def _cpu_per_message(sample: Sample) -> float:
+def _cpu(sample: Sample) -> float:
     return sample.server_cpu / sample.count * MICRO
 
 
-def _kilobytes_per_connection(sample: Sample) -> float:
-    return sample.memory / sample.count / 1000
+def _memory(sample: Sample) -> float:
+    return (sample.growth or 0.0) / 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One table: what is measured, in which unit, with how many clients."""
+    """One workload: what is done, how often, by how many clients, and what its figure counts.
+
+    ``load`` names the function of the load that runs it. ``size`` is that of a packet, or of its attachment where it is
+    ``binary``. With a ``rate``, messages are sent at planned times instead of in a closed loop.
+    """
 
     name: str
+    family: str
     title: str
-    unit: str
-    clients: int
-    figure: Callable[[Sample], float] = _cpu_per_message
-    websocket: bool = True
+    load: str
+    per: str = "message"
+    unit: str = "µs"
+    clients: int = 50
+    size: int = 64
+    binary: bool = False
     in_flight: int = 1
+    rate: int | None = None
+    feature: str | None = None
+    websocket: bool = True
     timed: bool = True
+    figure: Callable[[Sample], float] = _cpu
+
+    @property
+    def measure(self) -> str:
+        """Return what the figure is, for the head of a table."""
+        return f"{'server CPU' if self.timed else 'memory'} per {self.per}"
 
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("echo", "Echo over WebSocket, server CPU per message", "µs", 50),
+        Scenario(name="echo", family="echo", title="Echo, 64 B", load="echo"),
+        Scenario(name="stream", family="stream", title="Echo, 64 B, 10 in flight", load="echo", in_flight=10),
+        Scenario(name="ack", family="ack", title="Acknowledgement, 64 B", load="ack"),
         Scenario(
-            "stream", "The same echo, 8 messages of a client in flight, server CPU per message", "µs", 50, in_flight=8
+            name="broadcast",
+            family="broadcast",
+            title="Broadcast to 500",
+            load="broadcast",
+            per="recipient",
+            clients=500,
         ),
-        Scenario("ack", "Acknowledged event over WebSocket, server CPU per message", "µs", 50),
-        Scenario("broadcast", "Broadcast over WebSocket, server CPU per recipient", "µs", 500),
+        Scenario(name="polling", family="polling", title="Echo by polling, 64 B", load="polling", websocket=False),
         Scenario(
-            "polling", "Echo over HTTP polling (a GET and a POST), server CPU per message", "µs", 50, websocket=False
+            name="connect",
+            family="connect",
+            title="Connect by WebSocket, join, leave",
+            load="connect",
+            per="connection",
+            clients=16,
         ),
-        Scenario("connect", "Connect by WebSocket, join and leave, server CPU per connection", "µs", 16),
         Scenario(
-            "idle", "Memory of an idle WebSocket connection", "kB", 2000, figure=_kilobytes_per_connection, timed=False
+            name="idle",
+            family="idle",
+            title="Idle WebSocket connections",
+            load="idle",
+            per="connection",
+            unit="kB",
+            clients=2000,
+            timed=False,
+            figure=_memory,
         ),
     )
 }
@@ -135,7 +169,7 @@ def _run(number: int, scenario: Scenario, target: Target, settings: Settings) ->
             options["--core"] = load_core
         arguments = [str(word) for option in options.items() for word in option]
         done = subprocess.run(
-            [sys.executable, "-m", "bench.load", scenario.name, *arguments],
+            [sys.executable, "-m", "bench.load", scenario.load, *arguments],
             cwd=HERE.parent,
             stdout=subprocess.PIPE,
             text=True,

@@ -4,26 +4,53 @@ import asyncio
 import time
 from dataclasses import asdict, dataclass
 
-from bench.proc import cpu_seconds, machine_cpu_seconds
+from bench.proc import cpu_seconds, machine_cpu_seconds, resident_bytes
+
+_BUSY_SERVER = 0.85
+_BUSY_LOAD = 0.9
+_BUCKETS = 57 << 7  # for every count of nanoseconds below 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run measured; times in seconds. ``other_cpu`` is what neither the server nor the load used."""
+    """What one run measured; times in seconds, memory in bytes.
+
+    ``other_cpu`` is what neither the server nor the load used. The latencies are ``None`` where a scenario has none.
+    ``memory`` is what the server holds at the end of the window, ``growth`` what each connection added to it where
+    that is the figure.
+    """
 
     count: int
     wall: float
     server_cpu: float
     load_cpu: float
     other_cpu: float
+    p50: float | None = None
+    p99: float | None = None
     memory: int = 0
+    growth: float | None = None
+
+    @property
+    def server_share(self) -> float:
+        """Return how much of its core the server used."""
+        return self.server_cpu / self.wall if self.wall else 0.0
+
+    @property
+    def load_share(self) -> float:
+        """Return how much of its core the load used."""
+        return self.load_cpu / self.wall if self.wall else 0.0
+
+    @property
+    def limited_by_load(self) -> bool:
+        """Tell whether the rate is that of the load: it was at its limit while the server had time to spare."""
+        return self.server_share < _BUSY_SERVER and self.load_share > _BUSY_LOAD
 
     @property
     def disturbance(self) -> float:
         """Return how much of one core other programs used meanwhile."""
         return self.other_cpu / self.wall if self.wall else 0.0
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, float | None]:
         """Return the fields by their names."""
         return asdict(self)
 
@@ -32,11 +59,38 @@ class LoadError(Exception):
     """The server did not do what the load asks, so there is nothing to measure."""
 
 
+class Latencies:
+    """A histogram of bounded size whose buckets are a 128th of their value wide."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BUCKETS
+
+    def add(self, nanoseconds: int) -> None:
+        """Count one latency."""
+        shift = max(nanoseconds.bit_length() - 8, 0)
+        self._counts[(shift << 7) + (nanoseconds >> shift)] += 1
+
+    def clear(self) -> None:
+        """Forget what was counted."""
+        self._counts = [0] * _BUCKETS
+
+    def quantile(self, share: float) -> float | None:
+        """Return the latency, in seconds, that ``share`` of those counted did not exceed, or ``None`` without any."""
+        left = share * sum(self._counts)
+        for bucket, count in enumerate(self._counts):
+            left -= count
+            if count and left <= 0:
+                shift = max((bucket >> 7) - 1, 0)
+                return ((bucket - (shift << 7)) << shift) / 1e9
+        return None
+
+
 class Tally:
-    """What the clients of one run report to: how many messages came back, and the first thing that went wrong."""
+    """What the clients of one run report to: how many messages came back and when, and the first failure."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.latencies = Latencies()
         self.stopping = False
         self.failure: str | None = None
 
@@ -62,6 +116,7 @@ class Window:
     async def measure(self, tally: Tally) -> Sample:
         """Measure while the clients run, and return what happened between the two readings."""
         await asyncio.sleep(self.warm_up)
+        tally.latencies.clear()
         before = self._reading(tally)
         await asyncio.sleep(self.seconds)
         after = self._reading(tally)
@@ -70,7 +125,16 @@ class Window:
         count, wall, server, load, all_cpu = (end - start for start, end in zip(before, after, strict=True))
         if not count:
             raise LoadError(f"nothing came back within {self.seconds} s")
-        return Sample(int(count), wall, server, load, max(0.0, all_cpu - server - load))
+        return Sample(
+            int(count),
+            wall,
+            server,
+            load,
+            max(0.0, all_cpu - server - load),
+            tally.latencies.quantile(0.5),
+            tally.latencies.quantile(0.99),
+            resident_bytes(self.pid),
+        )
 
     def _reading(self, tally: Tally) -> tuple[float, float, float, float, float]:
         server = cpu_seconds(self.pid)

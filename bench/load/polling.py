@@ -1,6 +1,7 @@
 """HTTP long-polling clients of the load, each with two kept connections as a browser has: one polls, one posts."""
 
 import asyncio
+from time import perf_counter_ns
 from typing import cast
 
 import httptools
@@ -84,11 +85,13 @@ class PollingClient:
         """Echo until the run is over."""
         get, post = self._get(), self._post(self._packet)
         while not self._tally.stopping:
+            sent = perf_counter_ns()
             poll = self._poller.exchange(get)
             await self._poster.exchange(post)
             while self._packet not in (packets := (await poll).split(_SEPARATOR)):
                 poll = self._poller.exchange(get)
             self._tally.count += 1
+            self._tally.latencies.add(perf_counter_ns() - sent)
             if wire.PING in packets:
                 await self._poster.exchange(self._post(wire.PONG))
         self._poller.close()

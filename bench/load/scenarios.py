@@ -76,7 +76,7 @@ async def idle(load: Load) -> Sample:
     after = await _settled_memory(load, control)
     tally.stopping = True
     tally.check()
-    return Sample(load.clients, 0.0, 0.0, 0.0, 0.0, memory=after - before)
+    return Sample(load.clients, 0.0, 0.0, 0.0, 0.0, memory=after, growth=(after - before) / load.clients)
 
 
 async def come_and_go(load: Load) -> Sample:
@@ -99,7 +99,6 @@ async def come_and_go(load: Load) -> Sample:
 
 SCENARIOS: dict[str, Callable[[Load], Awaitable[Sample]]] = {
     "echo": echo,
-    "stream": echo,
     "ack": ack,
     "broadcast": broadcast,
     "polling": polling,
@@ -114,7 +113,7 @@ async def _closed_loop(load: Load, request: bytes, answer: bytes) -> Sample:
     await connect_all(load.port, clients)
     for client in clients:
         for _ in range(load.in_flight):
-            client.send(request)
+            client.ask()
     return await load.window.measure(tally)
 
 

@@ -1,7 +1,9 @@
 """WebSocket clients of the load: connect, then keep messages in flight from inside picows' callback."""
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine, Iterable
+from time import perf_counter_ns
 
 import picows
 
@@ -61,11 +63,18 @@ class EchoClient(Client):
         super().__init__(tally)
         self._request = request
         self._answer = answer
+        self._sent = deque[int]()
+
+    def ask(self) -> None:
+        """Send the request."""
+        self._sent.append(perf_counter_ns())
+        self.transport.send(TEXT, self._request)
 
     def on_packet(self, packet: bytes) -> None:
         if packet == self._answer:
             self.tally.count += 1
-            self.transport.send(TEXT, self._request)
+            self.tally.latencies.add(perf_counter_ns() - self._sent.popleft())
+            self.ask()
         else:
             super().on_packet(packet)
 
@@ -78,14 +87,17 @@ class Audience:
         self.packet = packet
         self.clients: list[AudienceClient] = []
         self._due = 0
+        self._sent = 0
 
     def trigger(self) -> None:
         """Ask for one more broadcast."""
+        self._sent = perf_counter_ns()
         self.clients[0].send(self.packet)
 
     def received(self) -> None:
         """Count one delivery."""
         self.tally.count += 1
+        self.tally.latencies.add(perf_counter_ns() - self._sent)
         self._due += 1
         if self._due == len(self.clients):
             self._due = 0
