@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.plan import SCENARIOS, Run, Scenario, Settings, runs
 from bench.proc import allow_open_files
 from bench.report import aims, as_json, disturbance, machine, markdown, summarise, tables
-from bench.targets import HERE, TARGETS, Target, TargetError, install
+from bench.targets import HERE, TARGETS, Target, TargetError, TargetSkipped, install
 
 _SPARE_FILES = 500
 
@@ -50,15 +50,28 @@ def main() -> int:
 
 def _measure(names: list[str], scenarios: list[str], settings: Settings, measured: list[Run]) -> None:
     """Measure, and put each run into ``measured`` at once: an interrupted bench shows what it has."""
-    targets: list[Target] = [TARGETS[name] for name in names]
+    targets = _installed([TARGETS[name] for name in names])
     wanted: list[Scenario] = [SCENARIOS[name] for name in scenarios]
-    for target in targets:
-        install(target)
     for run in runs(targets, wanted, settings):
         measured.append(run)
         scenario = SCENARIOS[run.scenario]
         figure = f"{scenario.figure(run.sample):8.1f} {scenario.unit}"
         print(f"round {run.round + 1}: {run.scenario:<10}{run.target:<16}{figure}", file=sys.stderr, flush=True)
+
+
+def _installed(targets: list[Target]) -> list[Target]:
+    """Install the servers and return those that the machine can run; raises ``TargetError`` if there are none."""
+    installed = []
+    for target in targets:
+        try:
+            install(target)
+        except TargetSkipped as reason:
+            print(f"bench: {target.title} is left out: {reason}", file=sys.stderr)
+        else:
+            installed.append(target)
+    if not installed:
+        raise TargetError("no server is left to measure")
+    return installed
 
 
 def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:

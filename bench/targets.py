@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import cargo
 from bench.proc import pin
 
 HERE = Path(__file__).parent
@@ -22,6 +23,10 @@ _START_LIMIT = 30.0
 
 class TargetError(Exception):
     """A server could not be installed or started."""
+
+
+class TargetSkipped(TargetError):
+    """A server that a comparison can do without cannot be installed on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ TARGETS = {
             "python-socketio on uvicorn",
             (str(INCUMBENT / "bin" / "python"), "-m", "bench.servers.python_socketio_app"),
         ),
+        Target("socketioxide", "socketioxide on axum", (str(cargo.PROGRAM),)),
         Target("floor", "bare picows", (sys.executable, "-m", "bench.servers.floor"), websocket_only=True),
     )
 }
@@ -68,7 +74,7 @@ TARGETS = {
 def install(target: Target) -> None:
     """Install what the server needs and this environment lacks: npm's packages, or the incumbent's environment.
 
-    Raises ``TargetError`` if the machine cannot.
+    Raises ``TargetError`` if the machine cannot, ``TargetSkipped`` if it is one to do without.
     """
     if target.name == "node" and not (NODE / "node_modules" / "socket.io").is_dir():
         npm = _tool("npm")
@@ -79,6 +85,17 @@ def install(target: Target) -> None:
         pip = [str(INCUMBENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"]
         _step("install python-socketio", pip, HERE)
         (INCUMBENT / "installed").touch()
+    elif target.name == "socketioxide" and not cargo.is_built():
+        _build_in_rust()
+
+
+def _build_in_rust() -> None:
+    try:
+        program = _tool("cargo")
+        cargo.prepare(program)
+        _step("build socketioxide", [program, "build", "--release", "--locked", "--target-dir", "target"], cargo.BUILD)
+    except (TargetError, subprocess.CalledProcessError) as error:
+        raise TargetSkipped(str(error)) from error
 
 
 @contextmanager
