@@ -1,16 +1,17 @@
 """The command ``python -m bench``."""
 
 import argparse
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.plan import SCENARIOS, Run, Scenario, Settings, runs
 from bench.proc import allow_open_files
-from bench.report import aims, as_json, disturbance, machine, markdown, summarise, tables
+from bench.report import tables
+from bench.report.results import Results, machine
 from bench.targets import HERE, TARGETS, Target, TargetError, TargetSkipped, install
 
 _SPARE_FILES = 500
@@ -75,18 +76,9 @@ def _installed(targets: list[Target]) -> list[Target]:
 
 
 def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:
-    summary = summarise(measured)
-    facts = machine()
-    print(f"\n{facts['processor']}, {facts['cores']} cores (server and load on {facts['server_and_load']}),", end=" ")
-    print(f"{facts['system']}, {facts['date']}")
-    for target, versions in sorted({run.target: run.versions for run in measured}.items()):
-        print(f"{TARGETS[target].title}: {versions}")
-    print(f"\n{markdown(summary) if options.markdown else tables(summary)}\n")
-    for _, line in aims(summary):
-        print(line)
-    if (warning := disturbance(measured)) is not None:
-        print(f"\n{warning}")
-    options.json.write_text(json.dumps(as_json(measured, summary, settings), indent=2) + "\n")
+    results = Results(" ".join(["python -m bench", *sys.argv[1:]]), machine(), asdict(settings), measured)
+    results.write(options.json)
+    print(f"\n{tables.report(results, markdown=options.markdown, every_detail=options.long)}")
     print(f"\nAll samples: {os.path.relpath(options.json)}")
 
 
@@ -107,6 +99,7 @@ def _options() -> argparse.Namespace:
         help="seconds for which a run disturbed by other programs is repeated (0)",
     )
     parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write all samples")
+    parser.add_argument("--long", action="store_true", help="print a table for each workload, with all details")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)

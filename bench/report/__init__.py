@@ -1,0 +1,1 @@
+"""What is made of the samples of a run: tables, charts, and the figures in the manual."""

@@ -1,0 +1,166 @@
+"""The tables of a run: on a terminal of 120 columns, and as Markdown for the manual.
+
+The short form has a line for each workload and a column for each server; the long one a table for each workload.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.plan import SCENARIOS
+from bench.report.results import Results
+from bench.report.summary import OURS, PEERS, Row, Verdict, label
+from bench.targets import TARGETS
+
+_RATE = "Thousands a second, and how much of their cores server / load used, % (*: the load was at its limit)"
+_LATENCY = "Latency p50 / p99, ms"
+_MEMORY = "Resident memory of the server, MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines of cells under a title; the first line is the head, the first column names the lines."""
+
+    title: str
+    lines: list[list[str]]
+
+
+def report(results: Results, *, markdown: bool = False, every_detail: bool = False) -> str:
+    """Return all there is to tell about a run: the machine, the servers, the tables, the figures to reach."""
+    lines = [where(results.machine)]
+    lines += [f"{label(name)}: {TARGETS[name].title} ({results.versions[name]})" for name in _targets(results)]
+    found = long(results) if every_detail else short(results)
+    found += [aims(results.verdicts)] if results.verdicts else []
+    form = as_markdown if markdown else as_text
+    warning = results.disturbance()
+    return "\n\n".join(["\n".join(lines), *map(form, found), *([warning] if warning else [])])
+
+
+def where(machine: dict[str, str | int]) -> str:
+    """Return what a run was measured on."""
+    cores = f"{machine['processor']}, {machine['cores']} cores (server and load on {machine['server_and_load']})"
+    return f"{cores}, {machine['system']}, {machine['date']}"
+
+
+def short(results: Results) -> list[Table]:
+    """Return tables with a line for each workload and a column for each server."""
+    rows = results.rows
+    targets = _targets(results)
+    tables = [_costs(title, names, targets, rows) for title, names in _by_measure(rows)]
+    timed = [name for name in rows if SCENARIOS[name].timed]
+    tables.append(_columns(_RATE, timed, targets, rows, _rate))
+    tables.append(
+        _columns(_LATENCY, [name for name in timed if rows[name][0].p50 is not None], targets, rows, _latency)
+    )
+    tables.append(_columns(_MEMORY, list(rows), targets, rows, lambda row: f"{row.memory / 1e6:.0f}"))
+    return [table for table in tables if len(table.lines) > 1]
+
+
+def long(results: Results) -> list[Table]:
+    """Return a table for each workload with all there is to a server in a line."""
+    tables = []
+    for name, rows in results.rows.items():
+        scenario = SCENARIOS[name]
+        peers = [peer for peer in PEERS if any(peer in row.ratios for row in rows)]
+        head = ["", scenario.unit, "spread", "/s", "server", "load", "p50 ms", "p99 ms", "MB"]
+        lines = [head + [f"/ {label(peer)}" for peer in peers]]
+        for row in rows:
+            cells = [label(row.target), figure(row.median), f"{figure(row.lowest)} to {figure(row.highest)}"]
+            cells += [f"{row.per_second:,.0f}", f"{row.server_share:.0%}", f"{row.load_share:.0%}"]
+            cells += [_milliseconds(row.p50), _milliseconds(row.p99), f"{row.memory / 1e6:.0f}"]
+            lines.append(cells + [f"{row.ratios[peer]:.2f}" for peer in peers])
+        tables.append(Table(f"{scenario.title}: {scenario.measure}", lines))
+    return tables
+
+
+def aims(verdicts: list[Verdict]) -> Table:
+    """Return the figures to reach and what became of them."""
+    peers = [peer for peer in (None, *PEERS) if any(verdict.peer == peer for verdict in verdicts)]
+    lines = [["", *("itself" if peer is None else f"of {label(peer)}" for peer in peers)]]
+    for name, group in groupby(verdicts, lambda verdict: verdict.scenario):
+        cells = {verdict.peer: _verdict(verdict) for verdict in group}
+        lines.append([SCENARIOS[name].title, *(cells.get(peer, "") for peer in peers)])
+    return Table("Figures to reach, of the fast lane", lines)
+
+
+def as_text(table: Table) -> str:
+    """Return a table for the terminal."""
+    widths = [max(len(line[column]) for line in table.lines) for column in range(len(table.lines[0]))]
+    lines = [table.title]
+    for first, *rest in table.lines:
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([f"  {first.ljust(widths[0])}", *cells]).rstrip())
+    return "\n".join(lines)
+
+
+def as_markdown(table: Table) -> str:
+    """Return a table for a page of the manual."""
+    rule = ["---", *("---:" for _ in table.lines[0][1:])]
+    lines = [f"| {' | '.join(line)} |" for line in (table.lines[0], rule, *table.lines[1:])]
+    return "\n".join([f"**{table.title}**", "", *lines, ""])
+
+
+def figure(value: float) -> str:
+    """Return a figure with three significant digits or more."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:,.0f}"
+
+
+def _targets(results: Results) -> list[str]:
+    return [target for target in TARGETS if target in results.versions]
+
+
+def _by_measure(rows: dict[str, list[Row]]) -> Iterator[tuple[str, list[str]]]:
+    """Return the names of scenarios that share a unit, under what they measure."""
+
+    def title(name: str) -> str:
+        scenario = SCENARIOS[name]
+        return f"{scenario.measure[0].upper()}{scenario.measure[1:]}, {scenario.unit}"
+
+    titles = {title(name): None for name in rows}
+    return ((wanted, [name for name in rows if title(name) == wanted]) for wanted in titles)
+
+
+def _costs(title: str, names: list[str], targets: list[str], rows: dict[str, list[Row]]) -> Table:
+    """Return medians with their spread, and the ratios of our row to those of the peers."""
+    table = _columns(title, names, targets, rows, _cost)
+    peers = [peer for peer in PEERS if peer in targets and OURS in targets]
+    table.lines[0] += [f"/ {label(peer)}" for peer in peers]
+    for line, name in zip(table.lines[1:], names, strict=True):
+        ratios = next((row.ratios for row in rows[name] if row.target == OURS), {})
+        line += [f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in peers]
+    return table
+
+
+def _columns(
+    title: str, names: list[str], targets: list[str], rows: dict[str, list[Row]], cell: Callable[[Row], str]
+) -> Table:
+    lines = [["", *map(label, targets)]]
+    for name in names:
+        cells = {row.target: cell(row) for row in rows[name]}
+        lines.append([SCENARIOS[name].title, *(cells.get(target, "") for target in targets)])
+    return Table(title, lines)
+
+
+def _cost(row: Row) -> str:
+    """Return the median, and how far off the farthest round was."""
+    off = max(row.highest - row.median, row.median - row.lowest)
+    return f"{figure(row.median)} ±{off / row.median:.0%}" if row.median else figure(row.median)
+
+
+def _rate(row: Row) -> str:
+    mark = "*" if row.limited_by_load else ""
+    return f"{figure(row.per_second / 1000)} {row.server_share * 100:.0f}/{row.load_share * 100:.0f}{mark}"
+
+
+def _latency(row: Row) -> str:
+    return f"{_milliseconds(row.p50)} / {_milliseconds(row.p99)}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else figure(seconds * 1000)
+
+
+def _verdict(verdict: Verdict) -> str:
+    relation = "≤" if verdict.equal else "<"
+    unit = f" {SCENARIOS[verdict.scenario].unit}" if verdict.peer is None else ""
+    return f"{verdict.value:.2f}{unit} {relation} {verdict.bound:g}: {'met' if verdict.met else 'MISSED'}"
