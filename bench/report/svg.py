@@ -11,9 +11,11 @@ COLOURS = ("#4f6bed", "#9aa8f4", "#3f9b4b", "#e08a1e", "#c4553f", "#8d8d93")
 
 _STYLE = """
 svg { font-family: system-ui, sans-serif; font-size: 12px }
-.page { fill: #ffffff } .text { fill: #24262e } .soft { fill: #62656f } .rule { stroke: #d9dbe1 }
+.page { fill: #ffffff } .text { fill: #24262e } .soft { fill: #62656f }
+.rule { stroke: #d9dbe1 } .range { stroke: #24262e }
 @media (prefers-color-scheme: dark) {
-  .page { fill: #1c1e26 } .text { fill: #e4e5ea } .soft { fill: #a3a6b1 } .rule { stroke: #3a3d48 }
+  .page { fill: #1c1e26 } .text { fill: #e4e5ea } .soft { fill: #a3a6b1 }
+  .rule { stroke: #3a3d48 } .range { stroke: #e4e5ea }
 }
 .title { font-size: 16px; font-weight: 600 } .head { font-weight: 600 }
 """
@@ -39,9 +41,9 @@ class Drawing:
         """Fill a rectangle."""
         self._add("rect", x=x, y=y, width=max(width, 1.0), height=height, fill=colour, opacity=opacity)
 
-    def rule(self, start: Point, end: Point) -> None:
-        """Draw a thin line of the background: a grid, an axis."""
-        self._add("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], **{"class": "rule"})
+    def rule(self, start: Point, end: Point, kind: str = "rule") -> None:
+        """Draw a thin line: a grid, an axis, a range."""
+        self._add("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], **{"class": kind})
 
     def line(self, points: Iterable[Point], colour: str, width: float = 2.0, dashes: str = "") -> None:
         """Draw a line through the points."""
