@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.plan import SCENARIOS, Run, Scenario, Settings, runs
-from bench.proc import allow_open_files
+from bench.plan import FAMILIES, SCENARIOS, Run, Settings
 from bench.report import tables
 from bench.report.results import Results, machine
-from bench.targets import HERE, TARGETS, Target, TargetError, TargetSkipped, install
+from bench.runs import pairs, runs
+from bench.targets import DEFAULT_TARGETS, HERE, TARGETS, TargetError, installed
 
-_SPARE_FILES = 500
+_QUICK_CLIENTS = 500
+_ONLY = f"workloads or families ({', '.join(FAMILIES)}), of"
 
 
 def main() -> int:
@@ -26,19 +27,16 @@ def main() -> int:
     settings = Settings(
         rounds=options.rounds,
         seconds=options.seconds,
-        warm_up=0.5 if options.quick else 1.5,
-        in_flight=options.in_flight,
-        size=options.size,
-        idle_clients=options.connections,
+        warm_up=0.3 if options.quick else 1.0,
         patience=options.patience,
+        most_clients=options.clients,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server outlives the bench
     measured: list[Run] = []
     code = 0
     try:
-        allow_open_files(settings.idle_clients + _SPARE_FILES)
         _measure(options.servers, options.only, settings, measured)
-    except (TargetError, RuntimeError) as error:
+    except TargetError as error:
         print(f"bench: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
@@ -49,30 +47,17 @@ def main() -> int:
     return code
 
 
-def _measure(names: list[str], scenarios: list[str], settings: Settings, measured: list[Run]) -> None:
+def _measure(servers: list[str] | None, names: list[str], settings: Settings, measured: list[Run]) -> None:
     """Measure, and put each run into ``measured`` at once: an interrupted bench shows what it has."""
-    targets = _installed([TARGETS[name] for name in names])
-    wanted: list[Scenario] = [SCENARIOS[name] for name in scenarios]
-    for run in runs(targets, wanted, settings):
+    scenarios = [scenario for scenario in SCENARIOS.values() if {scenario.name, scenario.family} & set(names)]
+    targets = installed(servers or DEFAULT_TARGETS)
+    planned = pairs(targets, scenarios, chosen=servers is not None)
+    total = len(planned) * settings.rounds
+    for number, run in enumerate(runs(planned, settings), 1):
         measured.append(run)
         scenario = SCENARIOS[run.scenario]
         figure = f"{scenario.figure(run.sample):8.1f} {scenario.unit}"
-        print(f"round {run.round + 1}: {run.scenario:<10}{run.target:<16}{figure}", file=sys.stderr, flush=True)
-
-
-def _installed(targets: list[Target]) -> list[Target]:
-    """Install the servers and return those that the machine can run; raises ``TargetError`` if there are none."""
-    installed = []
-    for target in targets:
-        try:
-            install(target)
-        except TargetSkipped as reason:
-            print(f"bench: {target.title} is left out: {reason}", file=sys.stderr)
-        else:
-            installed.append(target)
-    if not installed:
-        raise TargetError("no server is left to measure")
-    return installed
+        print(f"{number}/{total}  {run.scenario:<19}{run.target:<16}{figure}", file=sys.stderr, flush=True)
 
 
 def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:
@@ -85,13 +70,11 @@ def _report(measured: list[Run], settings: Settings, options: argparse.Namespace
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Compare the cost of Socket.IO servers.")
     parser.add_argument("--rounds", type=_count, help="interleaved rounds, medians of which are shown (3)")
-    parser.add_argument("--seconds", type=_seconds, help="the measured window of a run (4)")
-    parser.add_argument("--only", type=_names(SCENARIOS), help=f"scenarios, of {','.join(SCENARIOS)}")
+    parser.add_argument("--seconds", type=_seconds, help="the measured window of a run (2)")
+    parser.add_argument("--only", type=_names([*SCENARIOS, *FAMILIES]), help=f"{_ONLY}: {', '.join(SCENARIOS)}")
     parser.add_argument("--servers", type=_names(TARGETS), help=f"servers, of {','.join(TARGETS)}")
     parser.add_argument("--quick", action="store_true", help="one round of one second: to try it, not to quote it")
-    parser.add_argument("--in-flight", type=_count, help="messages each client keeps on its way (1, or 8 in stream)")
-    parser.add_argument("--size", type=_count, default=64, help="bytes of an event's packet (64)")
-    parser.add_argument("--connections", type=_count, default=2000, help="idle connections (2000)")
+    parser.add_argument("--clients", type=_count, help="the most clients of a workload (no limit, --quick: 500)")
     parser.add_argument(
         "--patience",
         type=float,
@@ -103,9 +86,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
-    options.seconds = options.seconds or (1.0 if options.quick else 4.0)
+    options.seconds = options.seconds or (1.0 if options.quick else 2.0)
     options.only = options.only or list(SCENARIOS)
-    options.servers = options.servers or list(TARGETS)
+    options.clients = options.clients or (_QUICK_CLIENTS if options.quick else None)
     return options
 
 

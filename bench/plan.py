@@ -1,20 +1,18 @@
-"""What a run of the bench consists of: the scenarios with their figures, and the rounds of runs."""
+"""What the bench measures: the workloads with their figures, as data, and the choices of a run."""
 
-import json
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.load.meter import Sample
-from bench.proc import machine_cpu_seconds, two_cores
-from bench.targets import HERE, Target, TargetError, running
 
 MICRO = 1e6
 QUIET = 0.1
 """How much of one core other programs may use while a run is measured."""
-_LOOK = 0.3
+PLAIN = "plain"
+"""The server as its manual has it, without any of the features that some workloads switch on."""
+
+_BESIDE = ("fast", "node", "python-socketio", "socketioxide")
+_FOUR_SIZES = ("fast", "node", "python-socketio", "socketioxide", "floor")
 
 
 def _cpu(sample: Sample) -> float:
@@ -30,7 +28,9 @@ class Scenario:
     """One workload: what is done, how often, by how many clients, and what its figure counts.
 
     ``load`` names the function of the load that runs it. ``size`` is that of a packet, or of its attachment where it is
-    ``binary``. With a ``rate``, messages are sent at planned times instead of in a closed loop.
+    ``binary``. With a ``rate``, messages are sent at planned times instead of in a closed loop. ``feature`` is what the
+    server has switched on. Each client is in so many ``rooms``. ``others`` are connected and not concerned, each in
+    ``rooms_of_others`` of its own. ``servers`` are measured unless the command line names some; ``None`` are all.
     """
 
     name: str
@@ -44,9 +44,14 @@ class Scenario:
     binary: bool = False
     in_flight: int = 1
     rate: int | None = None
-    feature: str | None = None
+    feature: str = PLAIN
+    rooms: int = 0
+    others: int = 0
+    rooms_of_others: int = 0
+    servers: tuple[str, ...] | None = None
     websocket: bool = True
     timed: bool = True
+    least_seconds: float = 0.0
     figure: Callable[[Sample], float] = _cpu
 
     @property
@@ -54,127 +59,173 @@ class Scenario:
         """Return what the figure is, for the head of a table."""
         return f"{'server CPU' if self.timed else 'memory'} per {self.per}"
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open at once."""
+        return (self.clients + self.others) * (1 if self.websocket else 2)
 
-SCENARIOS = {
-    scenario.name: scenario
-    for scenario in (
-        Scenario(name="echo", family="echo", title="Echo, 64 B", load="echo"),
-        Scenario(name="stream", family="stream", title="Echo, 64 B, 10 in flight", load="echo", in_flight=10),
-        Scenario(name="ack", family="ack", title="Acknowledgement, 64 B", load="ack"),
-        Scenario(
-            name="broadcast",
+
+def _messages() -> Iterator[Scenario]:
+    for family, noun in (("echo", "Echo"), ("ack", "Acknowledgement")):
+        for binary in (False, True):
+            for size, label in ((64, ""), (1024, "-1k"), (65536, "-64k")):
+                common = size == 64 and not binary
+                yield Scenario(
+                    name=f"{family}{label}{'-binary' if binary else ''}",
+                    family=family,
+                    title=f"{noun}, {size if size < 1024 else size // 1024} {'B' if size < 1024 else 'KB'}"
+                    f"{' binary' if binary else ''}",
+                    load=family,
+                    size=size,
+                    binary=binary,
+                    servers=None if common else _FOUR_SIZES,
+                )
+    yield Scenario(name="stream", family="stream", title="Echo, 64 B, 10 in flight", load="echo", in_flight=10)
+    yield Scenario(name="polling", family="polling", title="Echo by polling, 64 B", load="polling", websocket=False)
+    for rate in (1000, 5000):
+        yield Scenario(
+            name=f"latency-{rate // 1000}k",
+            family="latency",
+            title=f"Echo, 64 B, {rate:,} a second",
+            load="latency",
+            rate=rate,
+            servers=_FOUR_SIZES,
+        )
+
+
+def _crowds() -> Iterator[Scenario]:
+    for clients in (500, 5000):
+        yield Scenario(
+            name="broadcast" if clients == 500 else "broadcast-5k",
             family="broadcast",
-            title="Broadcast to 500",
+            title=f"Broadcast to {clients:,}",
             load="broadcast",
             per="recipient",
-            clients=500,
-        ),
-        Scenario(name="polling", family="polling", title="Echo by polling, 64 B", load="polling", websocket=False),
-        Scenario(
-            name="connect",
-            family="connect",
-            title="Connect by WebSocket, join, leave",
-            load="connect",
-            per="connection",
-            clients=16,
-        ),
-        Scenario(
-            name="idle",
-            family="idle",
-            title="Idle WebSocket connections",
-            load="idle",
-            per="connection",
-            unit="kB",
-            clients=2000,
-            timed=False,
-            figure=_memory,
-        ),
+            clients=clients,
+            in_flight=2,
+            servers=None if clients == 500 else _BESIDE,
+        )
+    yield Scenario(
+        name="room",
+        family="broadcast",
+        title="Broadcast to a room of 10 among 5,000",
+        load="room",
+        per="recipient",
+        clients=10,
+        others=4990,
+        in_flight=10,
+        servers=_BESIDE,
     )
+    yield Scenario(
+        name="rooms",
+        family="rooms",
+        title="5,000 clients join and leave 10 rooms each",
+        load="rooms",
+        per="join and leave",
+        clients=5000,
+        rooms=10,
+        servers=_BESIDE,
+    )
+
+
+def _visits() -> Iterator[Scenario]:
+    yield Scenario(
+        name="connect",
+        family="connect",
+        title="Connect by WebSocket, join, leave",
+        load="connect",
+        per="connection",
+        clients=16,
+    )
+    yield Scenario(
+        name="connect-storm",
+        family="connect",
+        title="2,000 clients connect at once",
+        load="connect-storm",
+        per="connection",
+        clients=2000,
+        servers=_BESIDE,
+    )
+    for rooms, name, where in ((0, "disconnect-storm", ""), (1, "disconnect-rooms", ", each in a room")):
+        yield Scenario(
+            name=name,
+            family="disconnect",
+            title=f"5,000 clients vanish at once{where}",
+            load="disconnect-storm",
+            per="connection",
+            clients=5000,
+            rooms=rooms,
+            servers=_BESIDE,
+        )
+    yield Scenario(
+        name="heartbeats",
+        family="idle",
+        title="20,000 idle connections, heartbeat of 5 s",
+        load="heartbeats",
+        per="heartbeat",
+        clients=20_000,
+        feature="heartbeats",
+        servers=_BESIDE,
+        least_seconds=5.0,
+    )
+    yield Scenario(
+        name="idle",
+        family="idle",
+        title="Idle WebSocket connections",
+        load="idle",
+        per="connection",
+        unit="kB",
+        clients=2000,
+        timed=False,
+        figure=_memory,
+    )
+
+
+def _features() -> Iterator[Scenario]:
+    for name, title, load, feature in (
+        ("item", "Echo of an object, 64 B", "item", PLAIN),
+        ("typed", "The same with a typed payload", "item", "typed"),
+        ("middleware", "Echo, 64 B, a middleware for events", "echo", "middleware"),
+        ("catch-all", "Echo, 64 B, a catch-all handler", "echo", "catch-all"),
+        ("recovery", "Echo, 64 B, connection state recovery", "echo", "recovery"),
+    ):
+        yield Scenario(name=name, family="features", title=title, load=load, feature=feature, servers=_BESIDE)
+    yield Scenario(
+        name="connect-middleware",
+        family="features",
+        title="Connect, join, leave, a middleware for clients",
+        load="connect",
+        per="connection",
+        clients=16,
+        feature="connect-middleware",
+        servers=_BESIDE,
+    )
+
+
+SCENARIOS = {
+    scenario.name: scenario for scenarios in (_messages(), _crowds(), _visits(), _features()) for scenario in scenarios
 }
+FAMILIES = tuple(dict.fromkeys(scenario.family for scenario in SCENARIOS.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The choices of the command line."""
+    """The choices of the command line; ``most_clients`` bounds those of every workload."""
 
     rounds: int
     seconds: float
     warm_up: float
-    in_flight: int | None
-    size: int
-    idle_clients: int
     patience: float
+    most_clients: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One sample and where it belongs."""
+    """One sample and where it belongs; ``clients`` are those that took part."""
 
     round: int
     scenario: str
     target: str
     versions: str
+    clients: int
     sample: Sample
-
-
-def runs(targets: list[Target], scenarios: list[Scenario], settings: Settings) -> Iterator[Run]:
-    """Measure round by round, every server once in each, so that a disturbance of the machine hits all alike.
-
-    The order of the servers turns from round to round. Each run has a server process of its own.
-    """
-    for number in range(settings.rounds):
-        for scenario in scenarios:
-            turned = targets[number % len(targets) :] + targets[: number % len(targets)]
-            for target in turned:
-                if scenario.websocket or not target.websocket_only:
-                    yield _quiet_run(number, scenario, target, settings)
-
-
-def _quiet_run(number: int, scenario: Scenario, target: Target, settings: Settings) -> Run:
-    """Run until nothing else kept the machine busy or the patience is over, and return the least disturbed run.
-
-    What decides is the disturbance alone: it is measured apart from the figure.
-    """
-    end = time.monotonic() + (settings.patience if scenario.timed else 0.0)
-    _await_quiet(end)
-    best = _run(number, scenario, target, settings)
-    while best.sample.disturbance > QUIET and time.monotonic() < end:
-        _await_quiet(end)
-        best = min(best, _run(number, scenario, target, settings), key=lambda run: run.sample.disturbance)
-    return best
-
-
-def _await_quiet(end: float) -> None:
-    while time.monotonic() < end:
-        before = machine_cpu_seconds()
-        time.sleep(_LOOK)
-        if machine_cpu_seconds() - before <= QUIET * _LOOK:
-            return
-
-
-def _run(number: int, scenario: Scenario, target: Target, settings: Settings) -> Run:
-    server_core, load_core = two_cores()
-    with running(target, server_core) as server:
-        clients = settings.idle_clients if scenario.name == "idle" else scenario.clients
-        options = {
-            "--port": server.port,
-            "--pid": server.pid,
-            "--clients": clients,
-            "--in-flight": settings.in_flight or scenario.in_flight,
-            "--size": settings.size,
-            "--warm-up": settings.warm_up,
-            "--seconds": settings.seconds,
-        }
-        if load_core is not None:
-            options["--core"] = load_core
-        arguments = [str(word) for option in options.items() for word in option]
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.load", scenario.load, *arguments],
-            cwd=HERE.parent,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise TargetError(f"{scenario.name} against {target.title} failed, see above")
-        return Run(number, scenario.name, target.name, server.versions, Sample(**json.loads(done.stdout)))

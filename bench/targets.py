@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import cargo
+from bench.plan import PLAIN, Scenario
 from bench.proc import pin
 
 HERE = Path(__file__).parent
@@ -31,13 +32,25 @@ class TargetSkipped(TargetError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One server: the name in the tables, the command up to the port, and what follows the port."""
+    """One server: the name in the tables, and the command that gets the port and the name of a feature.
+
+    ``loads`` are those it can take, ``None`` if it can take all.
+    """
 
     name: str
     title: str
     command: tuple[str, ...]
-    suffix: tuple[str, ...] = ()
-    websocket_only: bool = False
+    features: frozenset[str] = frozenset()
+    loads: frozenset[str] | None = None
+
+    @property
+    def websocket_only(self) -> bool:
+        """Tell whether the server knows no polling."""
+        return self.loads is not None and "polling" not in self.loads
+
+    def can(self, scenario: Scenario) -> bool:
+        """Tell whether the server has what the scenario asks for."""
+        return scenario.feature in {PLAIN, *self.features} and (self.loads is None or scenario.load in self.loads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +63,14 @@ class Running:
 
 
 def _ours(lane: str) -> Target:
-    command = (sys.executable, "-m", "bench.servers.socketeer_app")
-    return Target(lane, f"socketeer, {lane} lane", command, (lane,))
+    command = (sys.executable, "-m", "bench.servers.socketeer_app", lane)
+    features = {"heartbeats", "typed", "middleware", "catch-all", "recovery", "connect-middleware"}
+    return Target(lane, f"socketeer, {lane} lane", command, frozenset(features))
+
+
+def _incumbent(name: str, title: str, handlers: str) -> Target:
+    command = (str(INCUMBENT / "bin" / "python"), "-m", "bench.servers.python_socketio_app", handlers)
+    return Target(name, title, command, frozenset({"heartbeats", "catch-all"}))
 
 
 TARGETS = {
@@ -59,16 +78,39 @@ TARGETS = {
     for target in (
         _ours("fast"),
         _ours("portable"),
-        Target("node", "socket.io on Node.js", ("node", "--expose-gc", str(NODE / "server.js"))),
         Target(
-            "python-socketio",
-            "python-socketio on uvicorn",
-            (str(INCUMBENT / "bin" / "python"), "-m", "bench.servers.python_socketio_app"),
+            "node",
+            "socket.io on Node.js",
+            ("node", "--expose-gc", str(NODE / "server.js")),
+            frozenset({"heartbeats", "middleware", "catch-all", "recovery", "connect-middleware"}),
         ),
-        Target("socketioxide", "socketioxide on axum", (str(cargo.PROGRAM),)),
-        Target("floor", "bare picows", (sys.executable, "-m", "bench.servers.floor"), websocket_only=True),
+        _incumbent("python-socketio", "python-socketio on uvicorn", "in-turn"),
+        _incumbent("python-socketio-default", "python-socketio, a task for each event", "in-tasks"),
+        Target("socketioxide", "socketioxide on axum", (str(cargo.PROGRAM),), frozenset({"heartbeats"})),
+        Target(
+            "floor",
+            "bare picows",
+            (sys.executable, "-m", "bench.servers.floor"),
+            loads=frozenset({"echo", "ack", "latency", "broadcast", "connect", "connect-storm", "idle"}),
+        ),
     )
 }
+DEFAULT_TARGETS = tuple(name for name in TARGETS if name != "python-socketio-default")
+
+
+def installed(names: Sequence[str]) -> list[Target]:
+    """Install servers, and return those that this machine can run; raises ``TargetError`` if there are none."""
+    found = []
+    for name in names:
+        try:
+            install(TARGETS[name])
+        except TargetSkipped as reason:
+            print(f"bench: {TARGETS[name].title} is left out: {reason}", file=sys.stderr)
+        else:
+            found.append(TARGETS[name])
+    if not found:
+        raise TargetError("no server is left to measure")
+    return found
 
 
 def install(target: Target) -> None:
@@ -79,7 +121,7 @@ def install(target: Target) -> None:
     if target.name == "node" and not (NODE / "node_modules" / "socket.io").is_dir():
         npm = _tool("npm")
         _step("install Node's socket.io", [npm, "ci", "--no-audit", "--no-fund"], NODE)
-    elif target.name == "python-socketio" and not (INCUMBENT / "installed").exists():
+    elif target.name.startswith("python-socketio") and not (INCUMBENT / "installed").exists():
         print("bench: install python-socketio into bench/.venv", flush=True)
         venv.create(INCUMBENT, with_pip=True)
         pip = [str(INCUMBENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"]
@@ -99,16 +141,16 @@ def _build_in_rust() -> None:
 
 
 @contextmanager
-def running(target: Target, core: int | None) -> Iterator[Running]:
-    """Start a server on a free port, pinned to ``core``, and end it afterwards.
+def running(target: Target, core: int | None, feature: str = PLAIN) -> Iterator[Running]:
+    """Start a server on a free port, pinned to ``core``, with a feature switched on, and end it afterwards.
 
     Raises ``TargetError`` if it does not listen within half a minute.
     """
     port = _free_port()
     process = subprocess.Popen(
-        [_tool(target.command[0]), *target.command[1:], str(port), *target.suffix],
+        [_tool(target.command[0]), *target.command[1:], str(port), feature],
         cwd=HERE.parent,
-        env={**os.environ, "NODE_ENV": "production", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONDONTWRITEBYTECODE": "1", **os.environ, "NODE_ENV": "production"},
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: pin(core),

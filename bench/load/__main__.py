@@ -1,37 +1,25 @@
-"""The process of the load: run one scenario against a server and print the sample as JSON."""
+"""The process of the load: do the job that comes as JSON on standard input, and print the sample as JSON."""
 
-import argparse
 import asyncio
 import json
 import sys
 
 import uvloop
 
-from bench.load.meter import LoadError, Sample, Window
-from bench.load.scenarios import SCENARIOS, Load
+from bench.load.job import Job
+from bench.load.meter import LoadError, Sample
+from bench.load.scenarios import LOADS
 from bench.proc import pin
 
-_GRACE = 60.0  # for connecting, beyond the window
+_GRACE = 150.0  # for connecting, beyond the window
 
 
 def main() -> int:
-    """Run the scenario that the command line names."""
-    parser = argparse.ArgumentParser(prog="bench.load")
-    parser.add_argument("scenario", choices=sorted(SCENARIOS))
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--pid", type=int, required=True)
-    parser.add_argument("--core", type=int)
-    parser.add_argument("--clients", type=int, required=True)
-    parser.add_argument("--in-flight", type=int, required=True)
-    parser.add_argument("--size", type=int, required=True)
-    parser.add_argument("--warm-up", type=float, required=True)
-    parser.add_argument("--seconds", type=float, required=True)
-    options = parser.parse_args()
-    pin(options.core)
-    window = Window(options.pid, options.warm_up, options.seconds)
-    load = Load(options.port, window, options.clients, options.in_flight, options.size)
+    """Run the load that the command line names."""
+    job = Job(**json.load(sys.stdin))
+    pin(job.core)
     try:
-        sample = uvloop.run(_bounded(options.scenario, load))
+        sample = uvloop.run(_bounded(sys.argv[1], job))
     except (LoadError, OSError, TimeoutError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -39,9 +27,9 @@ def main() -> int:
     return 0
 
 
-async def _bounded(scenario: str, load: Load) -> Sample:
-    async with asyncio.timeout(load.window.warm_up + load.window.seconds + _GRACE):
-        return await SCENARIOS[scenario](load)
+async def _bounded(name: str, job: Job) -> Sample:
+    async with asyncio.timeout(job.warm_up + job.seconds + _GRACE):
+        return await LOADS[name](job)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from bench.proc import cpu_seconds, machine_cpu_seconds, resident_bytes
 
 _BUSY_SERVER = 0.85
 _BUSY_LOAD = 0.9
+_LOOK = 0.05
+_QUIET = 0.04
+_QUIET_LOOKS = 6
 _BUCKETS = 57 << 7  # for every count of nanoseconds below 2**63
 
 
@@ -17,7 +21,7 @@ class Sample:
 
     ``other_cpu`` is what neither the server nor the load used. The latencies are ``None`` where a scenario has none.
     ``memory`` is what the server holds at the end of the window, ``growth`` what each connection added to it where
-    that is the figure.
+    that is the figure. A load that is ``paced`` never sleeps, whatever there is to do.
     """
 
     count: int
@@ -29,6 +33,7 @@ class Sample:
     p99: float | None = None
     memory: int = 0
     growth: float | None = None
+    paced: bool = False
 
     @property
     def server_share(self) -> float:
@@ -43,7 +48,7 @@ class Sample:
     @property
     def limited_by_load(self) -> bool:
         """Tell whether the rate is that of the load: it was at its limit while the server had time to spare."""
-        return self.server_share < _BUSY_SERVER and self.load_share > _BUSY_LOAD
+        return not self.paced and self.server_share < _BUSY_SERVER and self.load_share > _BUSY_LOAD
 
     @property
     def disturbance(self) -> float:
@@ -105,6 +110,52 @@ class Tally:
             raise LoadError(self.failure)
 
 
+class Meter:
+    """What happens between its making and a sample."""
+
+    def __init__(self, pid: int, tally: Tally) -> None:
+        self._pid = pid
+        self._tally = tally
+        tally.latencies.clear()
+        self._before = self._reading()
+
+    def sample(self) -> Sample:
+        """Return what happened up to now.
+
+        Raises ``LoadError`` if anything failed.
+        """
+        after = self._reading()
+        self._tally.check()
+        count, wall, server, load, all_cpu = (end - start for start, end in zip(self._before, after, strict=True))
+        latencies = self._tally.latencies
+        return Sample(
+            int(count),
+            wall,
+            server,
+            load,
+            max(0.0, all_cpu - server - load),
+            latencies.quantile(0.5),
+            latencies.quantile(0.99),
+            resident_bytes(self._pid),
+        )
+
+    async def until_quiet(self) -> Sample:
+        """Return what happened until the server had nothing left to do."""
+        last, quiet = self.sample(), 0
+        while quiet < _QUIET_LOOKS:
+            await asyncio.sleep(_LOOK)
+            sample = self.sample()
+            if sample.server_cpu - last.server_cpu < _QUIET * _LOOK:
+                quiet += 1
+            else:
+                last, quiet = sample, 0
+        return last
+
+    def _reading(self) -> tuple[float, float, float, float, float]:
+        server = cpu_seconds(self._pid)
+        return self._tally.count, time.perf_counter(), server, time.process_time(), machine_cpu_seconds()
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """How long to warm the server up and how long to measure, and whose CPU to read."""
@@ -113,29 +164,15 @@ class Window:
     warm_up: float
     seconds: float
 
-    async def measure(self, tally: Tally) -> Sample:
-        """Measure while the clients run, and return what happened between the two readings."""
+    async def measure(self, tally: Tally, finish: Callable[[], None] | None = None) -> Sample:
+        """Measure while the clients run; ``finish`` may add to the latencies at the end."""
         await asyncio.sleep(self.warm_up)
-        tally.latencies.clear()
-        before = self._reading(tally)
+        meter = Meter(self.pid, tally)
         await asyncio.sleep(self.seconds)
-        after = self._reading(tally)
         tally.stopping = True
-        tally.check()
-        count, wall, server, load, all_cpu = (end - start for start, end in zip(before, after, strict=True))
-        if not count:
+        if finish is not None:
+            finish()
+        sample = meter.sample()
+        if not sample.count:
             raise LoadError(f"nothing came back within {self.seconds} s")
-        return Sample(
-            int(count),
-            wall,
-            server,
-            load,
-            max(0.0, all_cpu - server - load),
-            tally.latencies.quantile(0.5),
-            tally.latencies.quantile(0.99),
-            resident_bytes(self.pid),
-        )
-
-    def _reading(self, tally: Tally) -> tuple[float, float, float, float, float]:
-        server = cpu_seconds(self.pid)
-        return tally.count, time.perf_counter(), server, time.process_time(), machine_cpu_seconds()
+        return sample

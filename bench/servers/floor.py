@@ -9,11 +9,13 @@ import sys
 import picows
 import uvloop
 
-from bench.servers.serving import ready_line
+from bench.servers.serving import BACKLOG, ready_line
 
 OPEN = b'0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 CONNECTED = b'40{"sid":"floor"}'
 TEXT = picows.WSMsgType.TEXT
+BINARY = picows.WSMsgType.BINARY
+CLOSE = picows.WSMsgType.CLOSE
 
 peers: set[picows.WSTransport] = set()
 
@@ -26,12 +28,13 @@ class Floor(picows.WSListener):
         transport.send(TEXT, OPEN)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        if frame.msg_type is picows.WSMsgType.CLOSE:
-            transport.disconnect()
-            return
         packet = frame.get_payload_as_bytes()
         if packet.startswith(b'42["e'):
             transport.send(TEXT, packet)
+        elif frame.msg_type is BINARY:
+            transport.send(BINARY, packet)
+        elif frame.msg_type is CLOSE:
+            transport.disconnect()
         elif packet.startswith(b'42["b'):
             for peer in peers:
                 peer.send(TEXT, packet)
@@ -47,6 +50,10 @@ class Floor(picows.WSListener):
             transport.send(TEXT, CONNECTED)
         elif packet.startswith(b'421["ack",'):
             transport.send(TEXT, b"431[" + packet[10:])
+        elif packet.startswith(b'451-["echo",'):
+            transport.send(TEXT, packet)
+        elif packet.startswith(b'451-1["ack",'):
+            transport.send(TEXT, b"461-1[" + packet[12:])
         elif packet.startswith(b'421["collect"'):
             gc.collect()
             transport.send(TEXT, b"431[]")
@@ -55,7 +62,7 @@ class Floor(picows.WSListener):
 async def main() -> None:
     """Serve on 127.0.0.1 until the process is ended."""
     server = await picows.ws_create_server(
-        lambda request: Floor(), "127.0.0.1", int(sys.argv[1]), read_buffer_init_size=1024
+        lambda request: Floor(), "127.0.0.1", int(sys.argv[1]), read_buffer_init_size=1024, backlog=BACKLOG
     )
     print(ready_line("picows", "uvloop"), flush=True)
     await server.serve_forever()

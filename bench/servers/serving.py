@@ -11,6 +11,9 @@ from typing import Any
 
 import uvicorn
 
+BACKLOG = 4096
+"""How many connections may wait to be accepted, the same for every server."""
+
 
 class _AnnouncingServer(uvicorn.Server):
     """A uvicorn server that says on standard output when it listens."""
@@ -30,17 +33,24 @@ def ready_line(*distributions: str) -> str:
     return f"ready {versions}, {platform.python_implementation()} {platform.python_version()}"
 
 
-def serve(app: Any, ws: str, *distributions: str, http: str = "httptools") -> None:
-    """Serve ``app`` on 127.0.0.1 at the port named by the first argument of the command line."""
+def arguments() -> tuple[str, int, str]:
+    """Return what the command line says: the kind of the server, the port, the feature."""
+    kind, port, feature = sys.argv[1:]
+    return kind, int(port), feature
+
+
+def serve(app: Any, port: int, ws: str, *distributions: str, http: str = "httptools") -> None:
+    """Serve ``app`` on 127.0.0.1."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
-        port=int(sys.argv[1]),
+        port=port,
         loop="uvloop",
         http=http,
         ws=ws,
         ws_per_message_deflate=False,
         access_log=False,
         log_level="warning",
+        backlog=BACKLOG,
     )
     _AnnouncingServer(config, ready_line(*distributions, "uvicorn", "uvloop")).run()

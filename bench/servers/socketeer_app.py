@@ -1,31 +1,59 @@
-"""Our side. The second argument names the lane: the WebSocket class that uvicorn is given."""
+"""Our side. The command line names the lane, which is the WebSocket class that uvicorn is given, and the feature."""
 
 import gc
-import sys
+from dataclasses import dataclass
 from typing import Any
 
-from bench.servers.serving import serve
+from bench.servers.serving import arguments, serve
 from socketeer import Server, Socket
 
-io = Server()
+LANES = {
+    "fast": ("socketeer.transports.uvicorn:WebSocketProtocol", "socketeer.transports.uvicorn:HttpProtocol"),
+    "portable": ("websockets-sansio", "httptools"),
+}
+
+lane, port, feature = arguments()
+io = Server(
+    ping_interval=5 if feature == "heartbeats" else 25,
+    connection_state_recovery=feature == "recovery",
+)
 
 
 @io.event
-def echo(socket: Socket, text: Any) -> None:
-    """Send the text back as an event."""
-    socket.emit("echo", text)
+def echo(socket: Socket, value: Any) -> None:
+    """Send the value back as an event."""
+    socket.emit("echo", value)
 
 
 @io.event
-def ack(socket: Socket, text: Any) -> Any:
-    """Answer the acknowledgement with the text."""
-    return text
+def ack(socket: Socket, value: Any) -> Any:
+    """Answer the acknowledgement with the value."""
+    return value
 
 
 @io.event
-def broadcast(socket: Socket, text: Any) -> None:
-    """Send the text to everybody."""
-    io.emit("broadcast", text)
+def broadcast(socket: Socket, value: Any) -> None:
+    """Send the value to everybody."""
+    io.emit("broadcast", value)
+
+
+@io.event
+def room(socket: Socket, name: Any, value: Any) -> None:
+    """Send the value to everybody in a room."""
+    io.to(name).emit("room", value)
+
+
+@io.event
+def join(socket: Socket, names: Any) -> None:
+    """Join rooms."""
+    socket.join(*names)
+
+
+@io.event
+def leave(socket: Socket, names: Any) -> None:
+    """Leave rooms."""
+    for name in names:
+        socket.leave(name)
 
 
 @io.event
@@ -34,10 +62,47 @@ def collect(socket: Socket) -> None:
     gc.collect()
 
 
+@dataclass
+class Item:
+    """What the event ``item`` carries."""
+
+    count: int
+    text: str
+
+
+if feature == "typed":
+
+    @io.event("item")
+    def typed_item(socket: Socket, item: Item) -> None:
+        """Send back what the fields of the item say."""
+        socket.emit("item", {"count": item.count, "text": item.text})
+
+else:
+
+    @io.event("item")
+    def plain_item(socket: Socket, item: Any) -> None:
+        """Send back what the keys of the item say."""
+        socket.emit("item", {"count": item["count"], "text": item["text"]})
+
+
+if feature == "connect-middleware":
+
+    @io.use
+    def let_in(socket: Socket) -> None:
+        """Let every client in."""
+
+
+if feature in ("middleware", "catch-all"):
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        """Look at every event, and let it pass."""
+        if feature == "middleware":
+            socket.use(lambda event, args: None)
+        else:
+            socket.on_any(lambda event, *args: None)
+
+
 if __name__ == "__main__":
-    lanes = {
-        "fast": ("socketeer.transports.uvicorn:WebSocketProtocol", "socketeer.transports.uvicorn:HttpProtocol"),
-        "portable": ("websockets-sansio", "httptools"),
-    }
-    ws, http = lanes[sys.argv[2]]
-    serve(io, ws, "socketeer", http=http)
+    ws, http = LANES[lane]
+    serve(io, port, ws, "socketeer", http=http)
