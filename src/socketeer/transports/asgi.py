@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from socketeer.engine.compression import choose, compress
-from socketeer.engine.deflate import Deflate
+from socketeer.engine.deflate import Agreement, Deflate
 from socketeer.engine.handshake import Admission, Engine
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
-from socketeer.engine.websocket import Wire
+from socketeer.engine.websocket import Limits, Wire
 from socketeer.transports.admission import admit
 from socketeer.transports.driver import Driver
 from socketeer.transports.portable import PortableWire, Receive, Send
 
-__all__ = ["TAKE_OVER", "EngineFrontend", "Receive", "Scope", "Send", "respond"]
+__all__ = ["TAKE_OVER", "EngineFrontend", "Receive", "Scope", "Send", "head_size", "make_request", "respond"]
 
 Scope = MutableMapping[str, Any]
+TakeOver = Callable[[Limits, list[tuple[bytes, bytes]], Agreement | None], Wire | None]
+"""Gives a connection away: with limits for the wire, headers for the answer, and what was agreed on compression."""
 
 TAKE_OVER = "socketeer.take_over"
 """The name of the scope extension by which a server hands a WebSocket over."""
@@ -44,22 +46,38 @@ _WITHOUT_LENGTH = (204, 304)
 
 def request_from(scope: Scope) -> Request:
     """Build the engine's request from an ASGI scope. Raises ValueError for a query that is out of bounds."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    raw_query = scope["query_string"].decode("latin-1")
     client = scope.get("client")
-    return Request(
-        method=scope.get("method", "GET"),
-        url=f"{scope['path']}?{raw_query}" if raw_query else scope["path"],
-        query=_parse_query(raw_query),
-        headers=headers,
+    return make_request(
+        scope.get("method", "GET"),
+        scope["path"],
+        scope["query_string"],
+        scope["headers"],
         address=client[0] if client else "",
         secure=scope.get("scheme") in ("https", "wss"),
         upgrade=scope["type"] == "websocket",
         state=_state_of(scope),
     )
+
+
+def make_request(
+    method: str,
+    path: str,
+    raw_query: bytes,
+    raw_headers: Iterable[tuple[bytes, bytes]],
+    *,
+    address: str,
+    secure: bool,
+    upgrade: bool,
+    state: dict[str, Any],
+) -> Request:
+    """Build the engine's request from what a web server has read. Raises ValueError for a query out of bounds."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw_headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    query = raw_query.decode("latin-1")
+    url = f"{path}?{query}" if query else path
+    return Request(method, url, _parse_query(query), headers, address, secure, upgrade, state)
 
 
 def _state_of(scope: Scope) -> dict[str, Any]:
@@ -77,10 +95,10 @@ def _parse_query(raw: str) -> dict[str, str]:
     return query
 
 
-def _head_size(scope: Scope) -> int:
+def head_size(url_size: int, headers: Iterable[tuple[bytes, bytes]]) -> int:
     """Count what a request keeps in memory for the life of its session: its headers as they were sent, and its URL."""
-    size = len(scope["query_string"]) + len(scope["path"])
-    for name, value in scope["headers"]:
+    size = url_size
+    for name, value in headers:
         size += len(name) + len(value) + _HEADER_PUNCTUATION
     return size
 
@@ -154,7 +172,8 @@ class EngineFrontend:
 
     def _read_head(self, scope: Scope) -> Request | Response:
         """Read all of a request but its body, or give the answer that refuses it."""
-        if _head_size(scope) > self.engine.options.max_header_bytes:
+        size = head_size(len(scope["query_string"]) + len(scope["path"]), scope["headers"])
+        if size > self.engine.options.max_header_bytes:
             return error_response(ErrorCode.BAD_REQUEST, "Request head of more than max_header_bytes", status=431)
         try:
             return request_from(scope)
@@ -249,22 +268,32 @@ class EngineFrontend:
             await _refuse_websocket(scope, receive, send, admission)
             return
         take_over = (scope.get("extensions") or {}).get(TAKE_OVER)
-        headers = list(engine.origins.response_headers(request.headers.get("origin")))
-        if engine.decorated:
-            headers = list(engine.decorate(tuple(headers), request, initial=admission.session is None))
         if take_over is not None:
-            offers = request.headers.get("sec-websocket-extensions")
-            agreement = self._deflate.negotiate(offers) if self._deflate is not None and offers else None
-            wire = take_over(engine.limits, headers, agreement)
-            if wire is not None:  # None: the client has gone meanwhile
-                self._open(request, admission, wire)
+            self.take_over(request, admission, take_over)
             return
+        headers = self._headers_of_websocket(request, admission)
         if (await receive())["type"] != "websocket.connect":
             return
         await send({"type": "websocket.accept", "headers": headers})
         portable = PortableWire(send, engine.limits)
         self._open(request, admission, portable)
         await portable.run(receive)
+
+    def take_over(self, request: Request, admission: Admission, take_over: TakeOver) -> None:
+        """Take a WebSocket from the web server, for the session that its request was admitted to."""
+        headers = self._headers_of_websocket(request, admission)
+        offers = request.headers.get("sec-websocket-extensions")
+        agreement = self._deflate.negotiate(offers) if self._deflate is not None and offers else None
+        wire = take_over(self.engine.limits, headers, agreement)
+        if wire is not None:  # None: the client has gone meanwhile
+            self._open(request, admission, wire)
+
+    def _headers_of_websocket(self, request: Request, admission: Admission) -> list[tuple[bytes, bytes]]:
+        engine = self.engine
+        headers = engine.origins.response_headers(request.headers.get("origin"))
+        if engine.decorated:
+            headers = engine.decorate(headers, request, initial=admission.session is None)
+        return list(headers)
 
     def _open(self, request: Request, admission: Admission, wire: Wire) -> None:
         engine = self.engine

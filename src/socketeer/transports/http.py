@@ -1,33 +1,50 @@
-"""The fast lane of polling: requests of a known session under uvicorn, from the HTTP parser straight to the session.
+"""The fast lane of HTTP: requests under uvicorn that go from the parser straight to the engine.
 
 uvicorn makes a scope, a task and two events for each request. :class:`HttpProtocol`, given as ``http=``, saves that
-for the requests that come by the thousand: a GET or a POST of a session that is on polling. Whatever else arrives, or
-is out of the ordinary in any way, goes uvicorn's own way to the application, and so does everything where other
-applications or middleware stand before the server.
+for the requests that come by the thousand: a GET or a POST of a session that is on polling, and the opening of a
+WebSocket. Whatever else arrives, or is out of the ordinary in any way, goes uvicorn's own way to the application, and
+so does everything where other applications or middleware stand before the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from socketeer.engine.cors import is_malformed
-from socketeer.engine.http import ErrorCode, Headers, Response, error_response
+from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
+from socketeer.transports.asgi import head_size, make_request
+from socketeer.transports.websocket import WebSocketProtocol, header_lines, make_wire, refusal, switch, valid_key
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+    from socketeer.engine.deflate import Agreement
     from socketeer.engine.handshake import Engine
+    from socketeer.engine.websocket import Limits
     from socketeer.transports.asgi import EngineFrontend
+    from socketeer.transports.picows import Wire
 
 __all__ = ["HttpProtocol"]
 
+_log = logging.getLogger("uvicorn.error")
+
 _MOST_PARAMETERS = 8
+_OF_PROXIES = (b"x-forwarded-for", b"x-forwarded-proto")
+"""What uvicorn may believe of a proxy that says who the client is."""
+
+
+class _Opening(NamedTuple):
+    """Hold a request that opens a WebSocket."""
+
+    request: Request
+    key: bytes
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -42,11 +59,13 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         app: Any = self.app
-        if isinstance(app, ProxyHeadersMiddleware):  # what it changes has been looked at when the session began
+        self._behind_proxy = isinstance(app, ProxyHeadersMiddleware)
+        if self._behind_proxy:
             app = app.app
         self._frontend: EngineFrontend | None = getattr(app, "http_lane", None)
         if self.root_path or self.limit_concurrency is not None:
             self._frontend = None
+        self._opening: _Opening | None = None
         self._read: _Exchange | None = None  # the one whose request is being read
         self._open: _Exchange | None = None  # the one that has not been answered
         self._prefix = b"" if self._frontend is None else self._frontend.engine.options.path.encode() + b"/?"
@@ -70,6 +89,9 @@ class HttpProtocol(HttpToolsProtocol):
                 self._open = exchange
                 self.cycle = cast("Any", exchange)  # it is for uvicorn what a cycle is
                 exchange.begin()
+                return
+            self._opening = self._meet(self._frontend)
+            if self._opening is not None:
                 return
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
@@ -129,6 +151,69 @@ class HttpProtocol(HttpToolsProtocol):
         if method == b"POST" and not _fits(fields.get(b"content-length"), engine.options.max_http_buffer_size):
             return None
         return _Exchange(self, frontend, polling, method, fields, engine.origins.response_headers(origin))
+
+    # -- WebSockets
+
+    def _meet(self, frontend: EngineFrontend) -> _Opening | None:
+        """Read the head of a request that opens a WebSocket for the server; None leaves it to uvicorn."""
+        engine, url, parser = frontend.engine, self.url, self.parser
+        if not parser.should_upgrade() or not url.startswith(self._prefix):
+            return None
+        if engine.hooked or engine.decorated:
+            return None
+        if self.ws_protocol_class is not WebSocketProtocol or frontend.driver.loop is not self.loop:
+            return None
+        if parser.get_http_version() != "1.1" or parser.get_method() != b"GET" or not self._should_upgrade():
+            return None
+        fields = dict(self.headers)
+        key = valid_key(fields)
+        if key is None or (self._behind_proxy and not fields.keys().isdisjoint(_OF_PROXIES)):
+            return None
+        if head_size(len(url), self.headers) > engine.options.max_header_bytes:
+            return None
+        path, _, query = url.partition(b"?")
+        try:
+            request = make_request(
+                "GET",
+                path.decode("ascii"),
+                query,
+                self.headers,
+                address=self.client[0] if self.client else "",
+                secure=self.scheme == "https",
+                upgrade=True,
+                state=self.app_state.copy(),
+            )
+        except ValueError:
+            return None
+        return _Opening(request, key)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Take the end of a request that opens a WebSocket."""
+        opening, frontend = self._opening, self._frontend
+        if opening is None or frontend is None:
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        admission = frontend.engine.check(opening.request)
+        if isinstance(admission, Response):
+            self.transport.write(refusal(self.server_state, admission.status, admission.headers, admission.body))
+            self.transport.close()
+        else:
+            frontend.take_over(opening.request, admission, self._give_away)
+
+    def _give_away(
+        self, limits: Limits, headers: list[tuple[bytes, bytes]], agreement: Agreement | None
+    ) -> Wire | None:
+        opening = self._opening
+        if opening is None or self.transport.is_closing():
+            return None
+        wire, headers = make_wire(limits, headers, agreement)
+        fields = header_lines(self.server_state, headers)
+        if _log.isEnabledFor(logging.INFO):
+            client = "" if self.client is None else f"{self.client[0]}:{self.client[1]}"
+            _log.info('%s - "WebSocket %s" [accepted]', client, opening.request.url)
+        switch(self.transport, self.server_state, wire, fields, opening.key)
+        return wire
 
     # -- to the client
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.common import WSUpgradeResponse, WSUpgradeResponseWithListener
@@ -15,7 +15,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from socketeer.engine.websocket import DEAF, Limits, Sink
 from socketeer.transports.rounds import Round, round_of
 
-__all__ = ["COPY_LIMIT", "Ping", "Watched", "Wire", "begin", "feed", "make_protocol"]
+__all__ = ["COPY_LIMIT", "Acceptance", "Ping", "Watched", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
@@ -285,14 +285,39 @@ class Watched(Wire):
 Wire.watched = Watched
 
 
-def make_protocol(wire: Wire, answer: WSUpgradeResponse, ping: Ping | None) -> Any:
+class Acceptance:
+    """Be the answer to a handshake: picows adds the proof that the key was read, and has it written."""
+
+    __slots__ = ("_fields", "headers")
+
+    status = HTTPStatus.SWITCHING_PROTOCOLS
+
+    def __init__(self, fields: bytes) -> None:
+        self.headers: dict[str, str] = {}
+        self._fields = fields
+
+    def to_bytes(self) -> bytearray:
+        """Write the answer; picows keeps this object, so that nothing is to stay in it."""
+        proof = self.headers.pop("Sec-WebSocket-Accept").encode()
+        fields, self._fields = self._fields, b""
+        return bytearray(_ACCEPTED % (proof, fields))
+
+
+_ACCEPTED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
+)
+
+
+def make_protocol(wire: Wire, answer: Acceptance, ping: Ping | None) -> Any:
     """Make the C protocol for one connection; it pings by itself only where ``ping`` says how."""
     interval, timeout = ping if ping is not None else (None, None)
+    accepted = WSUpgradeResponseWithListener(cast("WSUpgradeResponse", answer), wire)
     return WSProtocol(
         None,
         None,
         False,
-        lambda request: WSUpgradeResponseWithListener(answer, wire),
+        lambda request: accepted,
         _QUIET,
         True,
         None,
@@ -307,8 +332,10 @@ def make_protocol(wire: Wire, answer: WSUpgradeResponse, ping: Ping | None) -> A
     )
 
 
-class _UnixSocket:
-    """Show a Unix domain socket to picows, which sets and reads options of TCP."""
+class _Socket:
+    """Show a socket to picows, which sets options that it has already or, in a Unix domain, cannot have."""
+
+    __slots__ = ("fileno",)
 
     def __init__(self, sock: Any) -> None:
         self.fileno = sock.fileno
@@ -320,8 +347,10 @@ class _UnixSocket:
         return 0
 
 
-class _UnixTransport:
-    """Be the transport of a Unix domain socket."""
+class _Transport:
+    """Be the transport for picows: one whose socket is not asked for anything, which uvloop makes expensive."""
+
+    __slots__ = ("_transport",)
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -331,13 +360,12 @@ class _UnixTransport:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         info = self._transport.get_extra_info(name, default)
-        return _UnixSocket(info) if name == "socket" else info
+        return _Socket(info) if name == "socket" else info
 
 
 def begin(protocol: Any, transport: Any) -> None:
-    """Give a connection to the protocol."""
-    is_unix = transport.get_extra_info("socket").family == getattr(socket, "AF_UNIX", None)
-    protocol.connection_made(_UnixTransport(transport) if is_unix else transport)
+    """Give a connection to the protocol. Event loops switch Nagle's algorithm off by themselves."""
+    protocol.connection_made(_Transport(transport))
     transport.set_protocol(protocol)
 
 
