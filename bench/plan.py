@@ -66,16 +66,16 @@ class Scenario:
 
 
 def _messages() -> Iterator[Scenario]:
-    for family, noun in (("echo", "Echo"), ("ack", "Acknowledgement")):
+    for load, family, noun in (("echo", "echoes", "Echo"), ("ack", "acks", "Acknowledgement")):
         for binary in (False, True):
             for size, label in ((64, ""), (1024, "-1k"), (65536, "-64k")):
                 common = size == 64 and not binary
                 yield Scenario(
-                    name=f"{family}{label}{'-binary' if binary else ''}",
+                    name=f"{load}{label}{'-binary' if binary else ''}",
                     family=family,
                     title=f"{noun}, {size if size < 1024 else size // 1024} {'B' if size < 1024 else 'KB'}"
                     f"{' binary' if binary else ''}",
-                    load=family,
+                    load=load,
                     size=size,
                     binary=binary,
                     servers=None if common else _FOUR_SIZES,
@@ -85,7 +85,7 @@ def _messages() -> Iterator[Scenario]:
     for rate in (1000, 5000):
         yield Scenario(
             name=f"latency-{rate // 1000}k",
-            family="latency",
+            family="latencies",
             title=f"Echo, 64 B, {rate:,} a second",
             load="latency",
             rate=rate,
@@ -97,7 +97,7 @@ def _crowds() -> Iterator[Scenario]:
     for clients in (500, 5000):
         yield Scenario(
             name="broadcast" if clients == 500 else "broadcast-5k",
-            family="broadcast",
+            family="broadcasts",
             title=f"Broadcast to {clients:,}",
             load="broadcast",
             per="recipient",
@@ -107,7 +107,7 @@ def _crowds() -> Iterator[Scenario]:
         )
     yield Scenario(
         name="room",
-        family="broadcast",
+        family="broadcasts",
         title="Broadcast to a room of 10 among 5,000",
         load="room",
         per="recipient",
@@ -131,7 +131,7 @@ def _crowds() -> Iterator[Scenario]:
 def _visits() -> Iterator[Scenario]:
     yield Scenario(
         name="connect",
-        family="connect",
+        family="connects",
         title="Connect by WebSocket, join, leave",
         load="connect",
         per="connection",
@@ -139,7 +139,7 @@ def _visits() -> Iterator[Scenario]:
     )
     yield Scenario(
         name="connect-storm",
-        family="connect",
+        family="connects",
         title="2,000 clients connect at once",
         load="connect-storm",
         per="connection",
@@ -149,7 +149,7 @@ def _visits() -> Iterator[Scenario]:
     for rooms, name, where in ((0, "disconnect-storm", ""), (1, "disconnect-rooms", ", each in a room")):
         yield Scenario(
             name=name,
-            family="disconnect",
+            family="disconnects",
             title=f"5,000 clients vanish at once{where}",
             load="disconnect-storm",
             per="connection",
@@ -159,7 +159,7 @@ def _visits() -> Iterator[Scenario]:
         )
     yield Scenario(
         name="heartbeats",
-        family="idle",
+        family="idling",
         title="20,000 idle connections, heartbeat of 5 s",
         load="heartbeats",
         per="heartbeat",
@@ -170,7 +170,7 @@ def _visits() -> Iterator[Scenario]:
     )
     yield Scenario(
         name="idle",
-        family="idle",
+        family="idling",
         title="Idle WebSocket connections",
         load="idle",
         per="connection",

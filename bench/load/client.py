@@ -100,11 +100,15 @@ class Client(asyncio.Protocol):
         self.transport.write(_LEAVE)
         await self.gone
 
+    def leave_no_port(self) -> None:
+        """Let the connection end by a reset whenever it ends: the kernel keeps the port of another for a minute."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
     def reset(self) -> None:
-        """End the connection without a word, as a machine does that is switched off; the port is free at once."""
+        """End the connection without a word, as a machine does that is switched off."""
         if not self.transport.is_closing():
+            self.leave_no_port()
             self.gone = asyncio.get_running_loop().create_future()
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
     def _receive(self, data: bytes) -> None:
@@ -255,6 +259,7 @@ async def connect_all(port: int, clients: Sequence[Client], at_once: int = _CONN
     async def worker() -> None:
         for number, client in waiting:
             await connect(port, client, f"127.0.0.{1 + number // _PER_ADDRESS}")
+            client.leave_no_port()
 
     await gather(worker() for _ in range(min(at_once, len(clients))))
 

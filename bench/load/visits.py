@@ -59,7 +59,8 @@ async def connect_storm(job: Job) -> Sample:
     await gather(_timed_connect(job.port, client) for client in clients)
     tally.count += len(clients)
     sample = meter.sample()
-    _reset(clients)
+    for client in clients:
+        client.leave_no_port()
     return sample
 
 
@@ -74,7 +75,8 @@ async def disconnect_storm(job: Job) -> Sample:
         await join(clients, [[f"{number // _MEMBERS}-{i}" for i in range(job.rooms)] for number in range(job.clients)])
     await asyncio.sleep(job.warm_up)
     meter = Meter(job.pid, tally)
-    _reset(clients)
+    for client in clients:
+        client.reset()
     tally.count += len(clients)
     return await meter.until_quiet()
 
@@ -97,9 +99,7 @@ async def heartbeats(job: Job) -> Sample:
     tally = Tally()
     clients = [Visitor(tally) for _ in range(job.clients)]
     await connect_all(job.port, clients)
-    sample = await job.window.measure(tally)
-    _reset(clients)
-    return sample
+    return await job.window.measure(tally)
 
 
 async def _timed_connect(port: int, client: Client) -> None:
@@ -113,13 +113,9 @@ async def _rehearse(job: Job, tally: Tally) -> None:
     clients = [Visitor(tally) for _ in range(min(_REHEARSAL, job.clients))]
     await connect_all(job.port, clients)
     meter = Meter(job.pid, tally)
-    _reset(clients)
-    await meter.until_quiet()
-
-
-def _reset(clients: list[Visitor] | list[AskingClient]) -> None:
     for client in clients:
         client.reset()
+    await meter.until_quiet()
 
 
 async def _settled_memory(job: Job, control: AskingClient) -> int:
