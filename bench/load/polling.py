@@ -68,6 +68,7 @@ class PollingClient:
         self._target = b"/socket.io/?EIO=4&transport=polling"
         self._poller: Channel
         self._poster: Channel
+        self._exchange: tuple[bytes, bytes]
 
     async def open(self) -> None:
         """Shake hands and join the main namespace."""
@@ -83,20 +84,25 @@ class PollingClient:
             connected = any(packet.startswith(wire.CONNECTED) for packet in packets)
             if not connected and packets != [wire.PING]:
                 raise LoadError(f"unexpected packets {packets[:3]!r}")
+        self._exchange = self._get(), self._post(self._packet)
 
     async def run(self) -> None:
         """Echo until the run is over."""
-        get, post = self._get(), self._post(self._packet)
         while not self._tally.stopping:
-            sent = perf_counter_ns()
-            poll = self._poller.exchange(get)
-            await self._poster.exchange(post)
-            while self._packet not in await self._received(poll):
-                poll = self._poller.exchange(get)
-            self._tally.count += 1
-            self._tally.latencies.add(perf_counter_ns() - sent)
+            await self.echo()
         self._poller.close()
         self._poster.close()
+
+    async def echo(self) -> None:
+        """Send one event and wait until it is back."""
+        get, post = self._exchange
+        sent = perf_counter_ns()
+        poll = self._poller.exchange(get)
+        await self._poster.exchange(post)
+        while self._packet not in await self._received(poll):
+            poll = self._poller.exchange(get)
+        self._tally.count += 1
+        self._tally.latencies.add(perf_counter_ns() - sent)
 
     async def _received(self, poll: asyncio.Future[bytes]) -> list[bytes]:
         """Return the packets that a poll brings, once a ping among them is answered."""

@@ -9,8 +9,11 @@ from bench.report.svg import COLOURS, Drawing
 from bench.report.tables import figure
 from bench.targets import TARGETS
 
-SHOWN = ("echo", "ack", "broadcast", "polling", "connect", "idle")
+SHOWN = ("echo", "ack", "echo-64k-binary", "broadcast", "polling", "connect", "idle", "heartbeats")
 """The workloads of the chart of costs, where they were measured."""
+
+TIMED = ("latency-1k", "latency-5k", "echo", "stream", "ack", "broadcast", "polling")
+"""The workloads of the chart of latencies, where they were measured."""
 
 COMPARED = ("fast", "node", "python-socketio", "socketioxide")
 """The servers of the chart of latencies, where they were measured."""
@@ -28,7 +31,7 @@ def costs(results: Results) -> str:
     heights = [58 + _LINE * max(len(rows) for _, rows in pair) for pair in pairs]
     note = "Bars: medians; thin lines: lowest to highest round. Each panel has a scale of its own. Less is better."
     drawing = Drawing(_WIDTH, _TOP + sum(heights) + 8, "What a message costs the server", note)
-    _heading(drawing, "What it costs the server", note)
+    heading(drawing, "What it costs the server", note)
     top = _TOP
     for pair, height in zip(pairs, heights, strict=True):
         for column, (name, rows) in enumerate(pair):
@@ -40,9 +43,9 @@ def costs(results: Results) -> str:
 def latencies(results: Results) -> str:
     """Return the median and the 99th percentile of the latencies, on an axis that is logarithmic."""
     shown = {
-        name: [row for row in rows if row.target in COMPARED and row.p50 and row.p99]
-        for name, rows in results.rows.items()
-        if SCENARIOS[name].timed
+        name: [row for row in results.rows[name] if row.target in COMPARED and row.p50 and row.p99]
+        for name in TIMED
+        if name in results.rows
     }
     shown = {name: rows for name, rows in shown.items() if rows}
     found = [value for rows in shown.values() for row in rows for value in (row.p50, row.p99) if value]
@@ -50,7 +53,7 @@ def latencies(results: Results) -> str:
     height = _TOP + 20 + sum(12 + 16 * len(rows) for rows in shown.values()) + 16
     note = "Dot: median. Ring: 99th percentile. The scale is logarithmic; left is better."
     drawing = Drawing(_WIDTH, height, "How long a message takes", note)
-    _heading(drawing, "How long it takes to come back", note)
+    heading(drawing, "How long it takes to come back", note)
     scale = (_WIDTH - _MARGIN - 60 - _AXIS) / (high - low)
     for power in range(low, high + 1):
         x = _AXIS + (power - low) * scale
@@ -74,7 +77,8 @@ def colour(target: str) -> str:
     return COLOURS[list(TARGETS).index(target) % len(COLOURS)]
 
 
-def _heading(drawing: Drawing, title: str, note: str) -> None:
+def heading(drawing: Drawing, title: str, note: str) -> None:
+    """Write the title of a drawing and a line below it."""
     drawing.text(_MARGIN, 28, title, "text title")
     drawing.text(_MARGIN, 46, note, "soft")
 

@@ -13,7 +13,7 @@ OURS = "fast"
 
 PEERS = ("node", "python-socketio", "socketioxide", "floor")
 
-LABELS = {"python-socketio": "python", "socketioxide": "rust"}
+LABELS = {"python-socketio": "python", "python-socketio-default": "py-tasks", "socketioxide": "rust"}
 """What a server is called at the head of a column, where that is not its name."""
 
 
@@ -76,10 +76,12 @@ class Verdict:
 AIMS = (
     Aim("echo", {"node": 0.5, "python-socketio": 0.09, "floor": 1.35}),
     Aim("ack", {"node": 0.5, "python-socketio": 0.1}),
+    Aim("echo-64k-binary", {"node": 0.8, "python-socketio": 0.3}),
     Aim("broadcast", {"node": 0.5, "python-socketio": 0.11}),
     Aim("polling", {"node": 0.9, "python-socketio": 0.35}),
     Aim("connect", {"node": 0.5, "python-socketio": 0.5}),
     Aim("idle", {"node": 1.0, "python-socketio": 1.0}, bound=16.0, equal=False),
+    Aim("heartbeats", {"node": 1.0, "python-socketio": 1.0}, equal=False),
 )
 
 

@@ -1,0 +1,19 @@
+"""Our server of the other workloads, which here also tells how many objects live in it."""
+
+import gc
+
+from bench.servers.serving import serve
+from bench.servers.socketeer_app import LANES, io, lane, port
+from socketeer import Socket
+
+
+@io.event
+def objects(socket: Socket) -> int:
+    """Return how many objects the garbage collector knows after a full collection."""
+    gc.collect()
+    return len(gc.get_objects())
+
+
+if __name__ == "__main__":
+    ws, http = LANES[lane]
+    serve(io, port, ws, "socketeer", http=http)
