@@ -1,28 +1,35 @@
-"""The command ``python -m bench``."""
+"""The command ``python -m bench``, and the way to its sub-commands."""
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Collection
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
+from bench.options import attempt, count, installed, names, ready, seconds
 from bench.plan import FAMILIES, SCENARIOS, Run, Settings
 from bench.report import tables
 from bench.report.results import Results, machine
 from bench.runs import pairs, runs
-from bench.targets import DEFAULT_TARGETS, HERE, TARGETS, TargetError, installed
+from bench.targets import DEFAULT_TARGETS, HERE, TARGETS
 
+COMMANDS = {
+    "growth": "cost against size",
+    "saturation": "the load against the fastest servers",
+    "soak": "memory over minutes",
+    "startup": "imports and first requests",
+}
 _QUICK_CLIENTS = 500
 _ONLY = f"workloads or families ({', '.join(FAMILIES)}), of"
 
 
 def main() -> int:
     """Measure what the command line asks for, print the tables and write them as JSON."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        return int(import_module(f"bench.{sys.argv[1]}").main(sys.argv[2:]))
     options = _options()
-    if sys.platform != "linux":
-        print("bench: the CPU and the memory of a process are read from Linux' /proc", file=sys.stderr)
+    if not ready():
         return 2
     settings = Settings(
         rounds=options.rounds,
@@ -31,26 +38,17 @@ def main() -> int:
         patience=options.patience,
         most_clients=options.clients,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server outlives the bench
     measured: list[Run] = []
-    code = 0
-    try:
-        _measure(options.servers, options.only, settings, measured)
-    except TargetError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        code = 130
+    code = attempt(lambda: _measure(options.servers, options.only, settings, measured))
     if measured:
         _report(measured, settings, options)
     return code
 
 
-def _measure(servers: list[str] | None, names: list[str], settings: Settings, measured: list[Run]) -> None:
+def _measure(servers: list[str] | None, only: list[str], settings: Settings, measured: list[Run]) -> None:
     """Measure, and put each run into ``measured`` at once: an interrupted bench shows what it has."""
-    scenarios = [scenario for scenario in SCENARIOS.values() if {scenario.name, scenario.family} & set(names)]
-    targets = installed(servers or DEFAULT_TARGETS)
+    scenarios = [scenario for scenario in SCENARIOS.values() if {scenario.name, scenario.family} & set(only)]
+    targets = installed([TARGETS[name] for name in servers or DEFAULT_TARGETS])
     planned = pairs(targets, scenarios, chosen=servers is not None)
     total = len(planned) * settings.rounds
     for number, run in enumerate(runs(planned, settings), 1):
@@ -68,13 +66,18 @@ def _report(measured: list[Run], settings: Settings, options: argparse.Namespace
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare the cost of Socket.IO servers.")
-    parser.add_argument("--rounds", type=_count, help="interleaved rounds, medians of which are shown (3)")
-    parser.add_argument("--seconds", type=_seconds, help="the measured window of a run (2)")
-    parser.add_argument("--only", type=_names([*SCENARIOS, *FAMILIES]), help=f"{_ONLY}: {', '.join(SCENARIOS)}")
-    parser.add_argument("--servers", type=_names(TARGETS), help=f"servers, of {','.join(TARGETS)}")
+    commands = "; ".join(f"{name}: {purpose}" for name, purpose in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Compare the cost of Socket.IO servers.",
+        epilog=f"Sub-commands, with --help of their own: {commands}.",
+    )
+    parser.add_argument("--rounds", type=count, help="interleaved rounds, medians of which are shown (3)")
+    parser.add_argument("--seconds", type=seconds, help="the measured window of a run (2)")
+    parser.add_argument("--only", type=names([*SCENARIOS, *FAMILIES]), help=f"{_ONLY}: {', '.join(SCENARIOS)}")
+    parser.add_argument("--servers", type=names(TARGETS), help=f"servers, of {','.join(TARGETS)}")
     parser.add_argument("--quick", action="store_true", help="one round of one second: to try it, not to quote it")
-    parser.add_argument("--clients", type=_count, help="the most clients of a workload (no limit, --quick: 500)")
+    parser.add_argument("--clients", type=count, help="the most clients of a workload (no limit, --quick: 500)")
     parser.add_argument(
         "--patience",
         type=float,
@@ -90,33 +93,6 @@ def _options() -> argparse.Namespace:
     options.only = options.only or list(SCENARIOS)
     options.clients = options.clients or (_QUICK_CLIENTS if options.quick else None)
     return options
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 50_000:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 50,000")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.5 <= value <= 60:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.5 and 60")
-    return value
-
-
-def _names(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Return what splits a list of names and refuses those that are not known."""
-
-    def split(text: str) -> list[str]:
-        names = text.split(",")
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
-        return names
-
-    return split
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from bench.proc import pin
 HERE = Path(__file__).parent
 NODE = HERE / "node"
 INCUMBENT = HERE / ".venv"
+REQUIREMENTS = HERE / "requirements.txt"
+_INSTALLED = INCUMBENT / "installed"
 _START_LIMIT = 30.0
 
 
@@ -64,13 +66,13 @@ class Running:
 
 def _ours(lane: str) -> Target:
     command = (sys.executable, "-m", "bench.servers.socketeer_app", lane)
-    features = {"heartbeats", "typed", "middleware", "catch-all", "recovery", "connect-middleware"}
+    features = {"heartbeats", "calm", "typed", "middleware", "catch-all", "recovery", "connect-middleware"}
     return Target(lane, f"socketeer, {lane} lane", command, frozenset(features))
 
 
 def _incumbent(name: str, title: str, handlers: str) -> Target:
     command = (str(INCUMBENT / "bin" / "python"), "-m", "bench.servers.python_socketio_app", handlers)
-    return Target(name, title, command, frozenset({"heartbeats", "catch-all"}))
+    return Target(name, title, command, frozenset({"heartbeats", "calm", "catch-all"}))
 
 
 TARGETS = {
@@ -82,7 +84,7 @@ TARGETS = {
             "node",
             "socket.io on Node.js",
             ("node", "--expose-gc", str(NODE / "server.js")),
-            frozenset({"heartbeats", "middleware", "catch-all", "recovery", "connect-middleware"}),
+            frozenset({"heartbeats", "calm", "middleware", "catch-all", "recovery", "connect-middleware"}),
         ),
         _incumbent("python-socketio", "python-socketio on uvicorn", "in-turn"),
         _incumbent("python-socketio-default", "python-socketio, a task for each event", "in-tasks"),
@@ -121,12 +123,12 @@ def install(target: Target) -> None:
     if target.name == "node" and not (NODE / "node_modules" / "socket.io").is_dir():
         npm = _tool("npm")
         _step("install Node's socket.io", [npm, "ci", "--no-audit", "--no-fund"], NODE)
-    elif target.name.startswith("python-socketio") and not (INCUMBENT / "installed").exists():
+    elif target.name.startswith("python-socketio") and not _holds(_INSTALLED, REQUIREMENTS.read_text()):
         print("bench: install python-socketio into bench/.venv", flush=True)
         venv.create(INCUMBENT, with_pip=True)
-        pip = [str(INCUMBENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"]
-        _step("install python-socketio", pip, HERE)
-        (INCUMBENT / "installed").touch()
+        pip = [str(INCUMBENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
+        _step("install python-socketio", [*pip, "-r", str(REQUIREMENTS)], HERE)
+        _INSTALLED.write_text(REQUIREMENTS.read_text())
     elif target.name == "socketioxide" and not cargo.is_built():
         _build_in_rust()
 
@@ -181,6 +183,10 @@ def _await_ready(target: Target, process: "subprocess.Popen[str]") -> str:
     if not line.startswith("ready "):
         raise TargetError(f"{target.title} did not start: {line.strip() or 'see its output above'}")
     return line.removeprefix("ready ").strip()
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
 
 
 def _step(purpose: str, command: list[str], folder: Path) -> None:

@@ -166,7 +166,8 @@ class EchoClient(Client):
             latencies.add(now - sent.popleft())
             sent.append(now)
         self.tally.count += count
-        self.transport.write(self._request * count)
+        if not self.tally.stopping:
+            self.transport.write(self._request * count)
 
 
 class RecoverableClient(EchoClient):

@@ -23,9 +23,10 @@ class Audience:
         self._sent: list[int] = []
 
     def trigger(self) -> None:
-        """Ask for one more broadcast."""
-        self._sent.append(perf_counter_ns())
-        self.clients[0].transport.write(self._request)
+        """Ask for one more broadcast, unless the run is over."""
+        if not self._tally.stopping:
+            self._sent.append(perf_counter_ns())
+            self.clients[0].transport.write(self._request)
 
     def received(self, first: int, count: int) -> None:
         """Count what one of them got: so many broadcasts from the one with the number ``first`` on."""

@@ -5,7 +5,11 @@ const { createServer } = require("node:http");
 const { Server } = require("socket.io");
 
 const [port, feature] = process.argv.slice(2);
-const options = { heartbeats: { pingInterval: 5000 }, recovery: { connectionStateRecovery: {} } };
+const options = {
+  heartbeats: { pingInterval: 5000 },
+  calm: { pingInterval: 600000 },
+  recovery: { connectionStateRecovery: {} },
+};
 
 const httpServer = createServer();
 const io = new Server(httpServer, { serveClient: false, ...options[feature] });

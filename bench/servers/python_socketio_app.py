@@ -17,7 +17,7 @@ sio = socketio.AsyncServer(
     async_mode="asgi",
     cors_allowed_origins=[],
     async_handlers=handlers == "in-tasks",
-    ping_interval=5 if feature == "heartbeats" else 25,
+    ping_interval={"heartbeats": 5, "calm": 600}.get(feature, 25),
 )
 
 

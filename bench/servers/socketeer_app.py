@@ -7,6 +7,7 @@ from typing import Any
 from bench.servers.serving import arguments, serve
 from socketeer import Server, Socket
 
+PING_INTERVALS = {"heartbeats": 5, "calm": 600}
 LANES = {
     "fast": ("socketeer.transports.uvicorn:WebSocketProtocol", "socketeer.transports.uvicorn:HttpProtocol"),
     "portable": ("websockets-sansio", "httptools"),
@@ -14,7 +15,7 @@ LANES = {
 
 lane, port, feature = arguments()
 io = Server(
-    ping_interval=5 if feature == "heartbeats" else 25,
+    ping_interval=PING_INTERVALS.get(feature, 25),
     connection_state_recovery=feature == "recovery",
 )
 
