@@ -55,8 +55,10 @@ format: install
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# The figures and the charts, in bench/; `python -m bench --help` names the other things it measures.
 bench: install
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench plot
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build

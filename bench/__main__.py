@@ -16,6 +16,8 @@ from bench.targets import DEFAULT_TARGETS, HERE, TARGETS
 
 COMMANDS = {
     "growth": "cost against size",
+    "plot": "charts of what was measured",
+    "publish": "the figures of the manual",
     "saturation": "the load against the fastest servers",
     "soak": "memory over minutes",
     "startup": "imports and first requests",

@@ -19,10 +19,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.options import installed, names, ready
 from bench.proc import two_cores
 from bench.report.results import machine
 from bench.report.tables import Table, as_text, where
-from bench.targets import HERE, INCUMBENT, NODE, TARGETS, installed, running
+from bench.targets import HERE, INCUMBENT, NODE, TARGETS, running
 
 _TOP = 10
 _COUNT_MODULES = "import sys; before = len(sys.modules); import {}; print(len(sys.modules) - before)"
@@ -78,15 +79,17 @@ def main(argv: list[str]) -> int:
     """Measure, print the tables and write them as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench startup", description=__doc__)
     parser.add_argument("--times", type=int, default=15, help="processes of each kind, medians of which are shown (15)")
-    parser.add_argument("--servers", default=",".join(SERVERS), help=f"servers, of {','.join(SERVERS)}")
+    parser.add_argument("--servers", type=names(SERVERS), default=SERVERS, help=f"servers, of {','.join(SERVERS)}")
     parser.add_argument("--json", type=Path, default=HERE / "startup.json", help="where to write the figures")
     options = parser.parse_args(argv)
-    names = [target.name for target in installed(options.servers.split(","))]
+    if not ready():
+        return 2
+    servers = [target.name for target in installed([TARGETS[name] for name in options.servers])]
     with tempfile.TemporaryDirectory() as bytecode:
         os.environ.update(PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=bytecode)
-        imports = {name: measure_import(name, options.times) for name in names if name in PACKAGES}
-        costly = costliest() if "fast" in names else []
-        starts = measure_starts(names, options.times)
+        imports = {name: measure_import(name, options.times) for name in servers if name in PACKAGES}
+        costly = costliest() if "fast" in servers else []
+        starts = measure_starts(servers, options.times)
     facts = {
         "machine": machine(),
         "times": options.times,
@@ -147,11 +150,11 @@ def costliest() -> list[Costly]:
     return sorted(medians, key=lambda module: -module.itself)[:_TOP]
 
 
-def measure_starts(names: list[str], times: int) -> dict[str, Start]:
+def measure_starts(servers: list[str], times: int) -> dict[str, Start]:
     """Return medians over servers that were just started, one for each first request, the servers in turn."""
     found: dict[str, list[tuple[float, float, float]]] = {}
     for turn in range(times + 1):
-        for name in names:
+        for name in servers:
             listening, polling = _first(name, _poll)
             _, websocket = _first(name, _join)
             if turn:  # the first one compiles the bytecode

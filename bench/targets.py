@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,21 +98,6 @@ TARGETS = {
     )
 }
 DEFAULT_TARGETS = tuple(name for name in TARGETS if name != "python-socketio-default")
-
-
-def installed(names: Sequence[str]) -> list[Target]:
-    """Install servers, and return those that this machine can run; raises ``TargetError`` if there are none."""
-    found = []
-    for name in names:
-        try:
-            install(TARGETS[name])
-        except TargetSkipped as reason:
-            print(f"bench: {TARGETS[name].title} is left out: {reason}", file=sys.stderr)
-        else:
-            found.append(TARGETS[name])
-    if not found:
-        raise TargetError("no server is left to measure")
-    return found
 
 
 def install(target: Target) -> None:

@@ -41,13 +41,8 @@ def costs(results: Results) -> str:
 
 
 def latencies(results: Results) -> str:
-    """Return the median and the 99th percentile of the latencies, on an axis that is logarithmic."""
-    shown = {
-        name: [row for row in results.rows[name] if row.target in COMPARED and row.p50 and row.p99]
-        for name in TIMED
-        if name in results.rows
-    }
-    shown = {name: rows for name, rows in shown.items() if rows}
+    """Return the median and the 99th percentile of what is ``timed``, on an axis that is logarithmic."""
+    shown = timed(results)
     found = [value for rows in shown.values() for row in rows for value in (row.p50, row.p99) if value]
     low, high = floor(log10(min(found))), ceil(log10(max(found)))
     height = _TOP + 20 + sum(12 + 16 * len(rows) for rows in shown.values()) + 16
@@ -70,6 +65,16 @@ def latencies(results: Results) -> str:
             top += 16
         top += 12
     return drawing.as_text()
+
+
+def timed(results: Results) -> dict[str, list[Row]]:
+    """Return the rows of the chart of latencies."""
+    shown = {
+        name: [row for row in results.rows[name] if row.target in COMPARED and row.p50 and row.p99]
+        for name in TIMED
+        if name in results.rows
+    }
+    return {name: rows for name, rows in shown.items() if rows}
 
 
 def colour(target: str) -> str:

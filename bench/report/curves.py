@@ -6,6 +6,7 @@ from math import ceil, log10
 from typing import Any
 
 from bench.report.charts import colour, heading
+from bench.report.summary import label
 from bench.report.svg import Drawing, Point
 
 _WIDTH, _MARGIN, _TOP = 860, 24, 64
@@ -29,7 +30,7 @@ class Panel:
     title: str
     x_title: str
     y_title: str
-    lines: Sequence[Line]
+    lines: list[Line]
 
 
 def soak(facts: dict[str, Any]) -> str:
@@ -48,6 +49,31 @@ def soak(facts: dict[str, Any]) -> str:
     heading(drawing, f"Memory under a mixed load of {facts['minutes']:g} minutes", note)
     _side_by_side(drawing, panels, 230)
     return drawing.as_text()
+
+
+def growth(facts: dict[str, Any]) -> str:
+    """Return what operations cost against the size of what is not concerned, or of what is."""
+    panels: dict[str, Panel] = {}
+    for series in facts["series"]:
+        title = f"{series['title']}{'' if series['concerned'] else ', among others'}"
+        panel = Panel(title, series["grows"], f"{series['unit']} per {series['measure'].rpartition(' per ')[2]}", [])
+        points = [(point["size"], point["cost"]) for point in series["points"]]
+        panels.setdefault(series["name"], panel).lines.append(Line(points, colour(series["target"])))
+    note = "Server CPU, medians. What an operation does not concern shall not raise its cost: then a line is level."
+    drawing = Drawing(_WIDTH, _TOP + 20 + 230 * ceil(len(panels) / 2), "Cost against size", note)
+    heading(drawing, "Cost against size", note)
+    _legend(drawing, list(dict.fromkeys(series["target"] for series in facts["series"])))
+    _side_by_side(drawing, list(panels.values()), 210)
+    return drawing.as_text()
+
+
+def _legend(drawing: Drawing, targets: list[str]) -> None:
+    """Name the lines at the top right."""
+    right = _WIDTH - _MARGIN - 8
+    for number, target in enumerate(reversed(targets)):
+        x = right - 90 * (number + 1)
+        drawing.dot(x, 24, 4, colour(target))
+        drawing.text(x + 10, 28, label(target), "soft")
 
 
 def _side_by_side(drawing: Drawing, panels: list[Panel], height: int) -> None:

@@ -109,6 +109,11 @@ def _targets(results: Results) -> list[str]:
     return [target for target in TARGETS if target in results.versions]
 
 
+def shares(per_second: float, server: float, load: float) -> str:
+    """Return a rate in thousands, and what the server and the load used of their cores, in percent."""
+    return f"{figure(per_second / 1000)} {server * 100:.0f}/{load * 100:.0f}"
+
+
 def _by_measure(rows: dict[str, list[Row]]) -> Iterator[tuple[str, list[str]]]:
     """Return the names of scenarios that share a unit, under what they measure."""
 
@@ -148,8 +153,7 @@ def _cost(row: Row) -> str:
 
 
 def _rate(row: Row) -> str:
-    mark = "*" if row.limited_by_load else ""
-    return f"{figure(row.per_second / 1000)} {row.server_share * 100:.0f}/{row.load_share * 100:.0f}{mark}"
+    return shares(row.per_second, row.server_share, row.load_share) + ("*" if row.limited_by_load else "")
 
 
 def _latency(row: Row) -> str:
