@@ -127,4 +127,4 @@ async def _to_audience(job: Job, exchange: wire.Exchange, names: list[str]) -> S
         await join([*audience.clients], [names] * job.clients)
     for _ in range(job.in_flight):
         audience.trigger()
-    return await job.window.measure(tally)
+    return await job.window.measure_and_drain(tally)

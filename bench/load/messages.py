@@ -77,7 +77,7 @@ async def _closed_loop(job: Job, exchange: wire.Exchange) -> Sample:
     await connect_all(job.port, clients)
     for client in clients:
         client.start(job.in_flight)
-    return await job.window.measure(tally)
+    return await job.window.measure_and_drain(tally)
 
 
 async def _pace(clients: list[PacedClient], rate: int, tally: Tally) -> None:

@@ -9,7 +9,7 @@ from bench.proc import cpu_seconds, machine_cpu_seconds, resident_bytes
 
 _BUSY_SERVER = 0.85
 _BUSY_LOAD = 0.9
-_DRAIN = 0.05  # for the last answers: some servers complain about clients that went before
+_DRAIN = 0.05
 _LOOK = 0.05
 _QUIET = 0.04
 _QUIET_LOOKS = 6
@@ -176,5 +176,10 @@ class Window:
         sample = meter.sample()
         if not sample.count:
             raise LoadError(f"nothing came back within {self.seconds} s")
+        return sample
+
+    async def measure_and_drain(self, tally: Tally) -> Sample:
+        """Measure, and wait for the last answers: some servers complain about clients that went before."""
+        sample = await self.measure(tally)
         await asyncio.sleep(_DRAIN)
         return sample
