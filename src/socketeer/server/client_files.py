@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from socketeer.engine.compression import choose, compress
 from socketeer.engine.http import Response
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["NAMES", "ClientFiles"]
 
@@ -33,7 +36,7 @@ class ClientFiles:
 
     def __init__(self, root: Traversable | None = None) -> None:
         """Read the files from ``root``, by default those of the installed package."""
-        self._root = files("socketeer") / "client_dist" if root is None else root
+        self._root = Path(__file__).parents[1] / "client_dist" if root is None else root
         self._bodies: dict[tuple[str, str], bytes] = {}
 
     @cached_property
