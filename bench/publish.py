@@ -57,7 +57,7 @@ def blocks(folder: Path) -> dict[str, str]:
         results = read(path)
         found["run"] = _run(results)
         found["aims"] = as_markdown(aims(results.verdicts))
-        found["figures"] = "\n".join(map(as_markdown, short(results)))
+        found["figures"] = "\n".join(map(as_markdown, short(results, titles=True)))
     makers = {"saturation": _saturation, "growth": _growth, "soak": _soak, "startup": _startup}
     for name, make in makers.items():
         if (path := folder / f"{name}.json").exists():

@@ -6,7 +6,7 @@ from bench.plan import SCENARIOS
 from bench.report.results import Results
 from bench.report.summary import Row, label
 from bench.report.svg import COLOURS, Drawing
-from bench.report.tables import figure
+from bench.report.tables import figure, workload
 from bench.targets import TARGETS
 
 SHOWN = ("echo", "ack", "echo-64k-binary", "broadcast", "polling", "connect", "idle", "heartbeats")
@@ -56,7 +56,7 @@ def latencies(results: Results) -> str:
         drawing.text(x, _TOP + 8, f"{10.0 ** (power + 3):g} ms", "soft", "middle")
     top = _TOP + 34
     for name, rows in shown.items():
-        drawing.text(_MARGIN, top, SCENARIOS[name].title, "text head")
+        drawing.text(_MARGIN, top, workload(name, rows), "text head")
         for row in rows:
             assert row.p50 is not None
             assert row.p99 is not None
@@ -90,7 +90,7 @@ def heading(drawing: Drawing, title: str, note: str) -> None:
 
 def _bars(drawing: Drawing, left: float, top: float, name: str, rows: list[Row]) -> None:
     scenario = SCENARIOS[name]
-    drawing.text(left, top + 14, scenario.title, "text head")
+    drawing.text(left, top + 14, workload(name, rows), "text head")
     drawing.text(left, top + 29, f"{scenario.measure}, {scenario.unit}", "soft")
     scale = _BAR / max(row.highest for row in rows)
     for number, row in enumerate(rows):

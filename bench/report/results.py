@@ -62,6 +62,7 @@ class Results:
             "disturbance": self.disturbance(),
             "runs": [asdict(run) for run in self.runs],
         }
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts, indent=1) + "\n")
 
 

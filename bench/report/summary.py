@@ -17,6 +17,16 @@ LABELS = {"python-socketio": "python", "python-socketio-default": "py-tasks", "s
 """What a server is called at the head of a column, where that is not its name."""
 
 
+FEATURES = {
+    "typed": "item",
+    "middleware": "echo",
+    "catch-all": "echo",
+    "recovery": "echo",
+    "connect-middleware": "connect",
+}
+"""The workloads with a feature switched on, and those without it."""
+
+
 def label(target: str) -> str:
     """Return what a server is called at the head of a column."""
     return LABELS.get(target, target)
@@ -24,13 +34,14 @@ def label(target: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One server in one scenario: medians over all rounds, and the lowest and the highest figure.
+    """One server in one scenario, with so many clients: medians over all rounds, and the lowest and the highest figure.
 
     The shares are those of one core, the latencies are in seconds, the memory in bytes. ``ratios`` holds the figure
     over that of each peer.
     """
 
     target: str
+    clients: int
     median: float
     lowest: float
     highest: float
@@ -106,17 +117,22 @@ def verdicts(summary: dict[str, list[Row]]) -> list[Verdict]:
 
 def _rows(scenario: Scenario, runs: list[Run]) -> list[Row]:
     samples: dict[str, list[Sample]] = {}
+    clients = {}
     for run in runs:
         if run.scenario == scenario.name:
             samples.setdefault(run.target, []).append(run.sample)
+            clients[run.target] = run.clients
     medians = {target: median(map(scenario.figure, found)) for target, found in samples.items()}
-    return [_row(scenario, target, samples[target], medians) for target in TARGETS if target in samples]
+    return [
+        _row(scenario, target, clients[target], samples[target], medians) for target in TARGETS if target in samples
+    ]
 
 
-def _row(scenario: Scenario, target: str, samples: list[Sample], medians: dict[str, float]) -> Row:
+def _row(scenario: Scenario, target: str, clients: int, samples: list[Sample], medians: dict[str, float]) -> Row:
     figures = [scenario.figure(sample) for sample in samples]
     return Row(
         target,
+        clients,
         medians[target],
         min(figures),
         max(figures),

@@ -3,13 +3,13 @@
 The short form has a line for each workload and a column for each server; the long one a table for each workload.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from bench.plan import SCENARIOS
 from bench.report.results import Results
-from bench.report.summary import OURS, PEERS, Row, Verdict, label
+from bench.report.summary import FEATURES, OURS, PEERS, Row, Verdict, label
 from bench.targets import TARGETS
 
 _RATE = "Thousands a second, and how much of their cores server / load used, % (*: the load was at its limit)"
@@ -29,10 +29,12 @@ def report(results: Results, *, markdown: bool = False, every_detail: bool = Fal
     """Return all there is to tell about a run: the machine, the servers, the tables, the figures to reach."""
     lines = [where(results.machine)]
     lines += [f"{label(name)}: {TARGETS[name].title} ({results.versions[name]})" for name in _targets(results)]
-    found = long(results) if every_detail else short(results)
+    found = long(results) if every_detail else short(results, titles=markdown)
     found += [aims(results.verdicts)] if results.verdicts else []
     form = as_markdown if markdown else as_text
     warning = results.disturbance()
+    if not markdown:
+        lines += ["", *(f"{name:<20}{workload(name, rows)}" for name, rows in results.rows.items())]
     return "\n\n".join(["\n".join(lines), *map(form, found), *([warning] if warning else [])])
 
 
@@ -42,17 +44,25 @@ def where(machine: dict[str, str | int]) -> str:
     return f"{cores}, {machine['system']}, {machine['date']}"
 
 
-def short(results: Results) -> list[Table]:
-    """Return tables with a line for each workload and a column for each server."""
-    rows = results.rows
-    targets = _targets(results)
-    tables = [_costs(title, names, targets, rows) for title, names in _by_measure(rows)]
-    timed = [name for name in rows if SCENARIOS[name].timed]
-    tables.append(_columns(_RATE, timed, targets, rows, _rate))
-    tables.append(
-        _columns(_LATENCY, [name for name in timed if rows[name][0].p50 is not None], targets, rows, _latency)
-    )
-    tables.append(_columns(_MEMORY, list(rows), targets, rows, lambda row: f"{row.memory / 1e6:.0f}"))
+def workload(name: str, rows: list[Row]) -> str:
+    """Return the title of a workload, with the number of clients if there were fewer than the plan has."""
+    scenario = SCENARIOS[name]
+    fewer = min(row.clients for row in rows)
+    return scenario.title if fewer == scenario.clients else f"{scenario.title} ({fewer:,} clients)"
+
+
+def short(results: Results, *, titles: bool) -> list[Table]:
+    """Return tables with a line for each workload, by its title or just its name, and a column for each server."""
+    grid = _Grid(results.rows, _targets(results), titles)
+    timed = [name for name in grid.rows if SCENARIOS[name].timed]
+    answered = [name for name in timed if any(row.p50 is not None for row in grid.rows[name])]
+    tables = [
+        *(_costs(grid, title, names) for title, names in _by_measure(grid.rows)),
+        _features(grid),
+        grid.table(_RATE, timed, _rate),
+        grid.table(_LATENCY, answered, _latency),
+        grid.table(_MEMORY, list(grid.rows), lambda row: f"{row.memory / 1e6:.0f}"),
+    ]
     return [table for table in tables if len(table.lines) > 1]
 
 
@@ -63,13 +73,13 @@ def long(results: Results) -> list[Table]:
         scenario = SCENARIOS[name]
         peers = [peer for peer in PEERS if any(peer in row.ratios for row in rows)]
         head = ["", scenario.unit, "spread", "/s", "server", "load", "p50 ms", "p99 ms", "MB"]
-        lines = [head + [f"/ {label(peer)}" for peer in peers]]
+        lines = [head + [f"/{label(peer)}" for peer in peers]]
         for row in rows:
             cells = [label(row.target), figure(row.median), f"{figure(row.lowest)} to {figure(row.highest)}"]
             cells += [f"{row.per_second:,.0f}", f"{row.server_share:.0%}", f"{row.load_share:.0%}"]
             cells += [_milliseconds(row.p50), _milliseconds(row.p99), f"{row.memory / 1e6:.0f}"]
             lines.append(cells + [f"{row.ratios[peer]:.2f}" for peer in peers])
-        tables.append(Table(f"{scenario.title}: {scenario.measure}", lines))
+        tables.append(Table(f"{workload(name, rows)}: {scenario.measure}", lines))
     return tables
 
 
@@ -125,25 +135,48 @@ def _by_measure(rows: dict[str, list[Row]]) -> Iterator[tuple[str, list[str]]]:
     return ((wanted, [name for name in rows if title(name) == wanted]) for wanted in titles)
 
 
-def _costs(title: str, names: list[str], targets: list[str], rows: dict[str, list[Row]]) -> Table:
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """What all tables of a run with a column for each server have in common."""
+
+    rows: dict[str, list[Row]]
+    targets: list[str]
+    titles: bool
+
+    def table(self, title: str, names: Iterable[str], cell: Callable[[Row], str]) -> Table:
+        """Return a table with a line for each of the workloads."""
+        lines = [["", *map(label, self.targets)]]
+        for name in names:
+            cells = {row.target: cell(row) for row in self.rows[name]}
+            lines.append([self.name(name), *(cells.get(target, "") for target in self.targets)])
+        return Table(title, lines)
+
+    def name(self, name: str) -> str:
+        """Return what a line is called."""
+        return workload(name, self.rows[name]) if self.titles else name
+
+
+def _costs(grid: _Grid, title: str, names: list[str]) -> Table:
     """Return medians with their spread, and the ratios of our row to those of the peers."""
-    table = _columns(title, names, targets, rows, _cost)
-    peers = [peer for peer in PEERS if peer in targets and OURS in targets]
-    table.lines[0] += [f"/ {label(peer)}" for peer in peers]
+    table = grid.table(title, names, _cost)
+    peers = [peer for peer in PEERS if peer in grid.targets and OURS in grid.targets]
+    table.lines[0] += [f"/{label(peer)}" for peer in peers]
     for line, name in zip(table.lines[1:], names, strict=True):
-        ratios = next((row.ratios for row in rows[name] if row.target == OURS), {})
+        ratios = next((row.ratios for row in grid.rows[name] if row.target == OURS), {})
         line += [f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in peers]
     return table
 
 
-def _columns(
-    title: str, names: list[str], targets: list[str], rows: dict[str, list[Row]], cell: Callable[[Row], str]
-) -> Table:
-    lines = [["", *map(label, targets)]]
-    for name in names:
-        cells = {row.target: cell(row) for row in rows[name]}
-        lines.append([SCENARIOS[name].title, *(cells.get(target, "") for target in targets)])
-    return Table(title, lines)
+def _features(grid: _Grid) -> Table:
+    """Return what features cost: the figures with them over those without."""
+    table = Table("The same with a feature, of what it is without", [["", *map(label, grid.targets)]])
+    for name, plain in FEATURES.items():
+        with_it, without = ({row.target: row.median for row in grid.rows.get(key, [])} for key in (name, plain))
+        ratios = {target: with_it[target] / without[target] for target in with_it if without.get(target)}
+        if ratios:
+            cells = (f"{ratios[target]:.2f}" if target in ratios else "" for target in grid.targets)
+            table.lines.append([grid.name(name), *cells])
+    return table
 
 
 def _cost(row: Row) -> str:
