@@ -22,7 +22,7 @@ __all__ = ["Connection", "Host", "Link", "ParserConnection", "connect"]
 
 _log = logging.getLogger("socketeer.multiplex")
 
-_load = socket_json.load
+_loads = socket_json.loads
 _MOST_HEAD = len(b"42") + socket_json.MOST_DIGITS + len(b'["')
 
 
@@ -112,11 +112,14 @@ class Connection:
         """Take a text message. Raises PacketError for what breaks the protocol."""
         if self._partial is not None:
             raise PacketError("text where an attachment is due")
-        if (root := self._root) is not None and data.startswith(b"42"):
+        if (root := self._root) is not None and data[1:2] == b"2":
             # Most packets by far: an event of the main namespace, with or without the id of an acknowledgement.
-            start = data.find(b'["', 2, _MOST_HEAD)
+            start = 2 if data[2:4] == b'["' else data.find(b'["', 3, _MOST_HEAD)
             if start == 2 or (start > 2 and data[2:start].isdigit()):
-                args = _load(data[start:])
+                try:
+                    args = _loads(data[start:])
+                except ValueError:
+                    args = socket_json.load(data[start:])
                 if args[0] in RESERVED_EVENTS:
                     raise PacketError(f"{args[0]!r} is a reserved event name")
                 root.receive_event(args, None if start == 2 else int(data[2:start]))

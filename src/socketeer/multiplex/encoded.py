@@ -54,8 +54,11 @@ class Format(Protocol):
     def packet(self, kind: PacketType, namespace: str, data: Any = None) -> Encoded:
         """Encode a packet that is not an event: CONNECT, DISCONNECT or CONNECT_ERROR."""
 
-    def prefix(self, namespace: str) -> bytes | None:
-        """Give what stands before the JSON of every plain event of a namespace; None where events are no JSON."""
+    def prefix(self, namespace: str, kind: PacketType = PacketType.EVENT) -> bytes | None:
+        """Give what stands before the id and the JSON of every plain event or acknowledgement of a namespace.
+
+        None where they are no JSON.
+        """
 
     def decoder(self) -> Decoder | None:
         """Make the decoder of one connection; None where its packets are JSON, which the connection reads itself."""
@@ -115,9 +118,9 @@ class JsonFormat:
             raise TypeError(f"a packet of the type {kind.name} cannot carry binary values")
         return Encoded(socket_json.encode(kind, namespace, body=body))
 
-    def prefix(self, namespace: str) -> bytes:
-        """Give what stands before the JSON of every plain event of a namespace."""
-        return socket_json.encode(PacketType.EVENT, namespace)
+    def prefix(self, namespace: str, kind: PacketType = PacketType.EVENT) -> bytes:
+        """Give what stands before the id and the JSON of every plain event or acknowledgement of a namespace."""
+        return socket_json.encode(kind, namespace)
 
     def decoder(self) -> None:
         """Give none: the connection reads JSON itself."""
@@ -173,7 +176,7 @@ class ParserFormat:
         """Encode a packet that is not an event."""
         return self.encode(Packet(kind, namespace, data))
 
-    def prefix(self, namespace: str) -> None:
+    def prefix(self, namespace: str, kind: PacketType = PacketType.EVENT) -> None:
         """Give none."""
 
     def decoder(self) -> Decoder:

@@ -18,7 +18,18 @@ from socketeer.protocol.checks import check_payload
 from socketeer.protocol.packets import RESERVED_EVENTS, Packet, PacketType
 from socketeer.protocol.values import simplify
 
-__all__ = ["MOST_DIGITS", "decode", "dump", "dump_event", "encode", "load", "restore", "split_query"]
+__all__ = [
+    "MOST_DIGITS",
+    "decode",
+    "dump",
+    "dump_arguments",
+    "dump_event",
+    "encode",
+    "load",
+    "loads",
+    "restore",
+    "split_query",
+]
 
 _SLASH, _DASH, _ZERO, _NINE = b"/-09"
 MOST_DIGITS = 15
@@ -30,7 +41,8 @@ _BINARY_OFFSET = 3
 _TYPES: dict[int, PacketType] = {ord(str(int(kind))): kind for kind in PacketType}
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
 """orjson sees what an instance holds itself: the defaults of its class may be missing there."""
-_loads = orjson.loads
+loads = orjson.loads
+"""Parse most JSON; :func:`load` parses what this refuses with a ValueError, if it is JSON at all."""
 _dumps = orjson.dumps
 
 
@@ -70,6 +82,19 @@ def dump_event(event: Any, args: tuple[Any, ...]) -> bytes | None:
     return None
 
 
+def dump_arguments(value: Any) -> bytes | None:
+    """Encode what a handler returned as the arguments of an acknowledgement, if it is JSON values only.
+
+    None is no argument, a tuple several.
+    """
+    try:
+        if value is None:
+            return b"[]"
+        return _dumps(value if value.__class__ is tuple else [value], None, _OPTIONS)
+    except TypeError:
+        return None
+
+
 def _placeholders_into(attachments: list[bytes]) -> Callable[[Any], Any]:
     def replace(value: Any) -> Any:
         if isinstance(value, bytes | bytearray | memoryview):
@@ -102,7 +127,7 @@ def load(text: bytes) -> Any:
     Raises PacketError for anything else, and for what is nested too deep.
     """
     try:
-        return _loads(text)
+        return loads(text)
     except orjson.JSONDecodeError as error:
         reason = str(error)
     if b"\\u" in text or b"\xed" in text:

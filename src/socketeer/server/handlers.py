@@ -56,10 +56,11 @@ class Handler:
     """Hold a function, what it takes, and whether it has to be awaited.
 
     ``bound`` counts the arguments that come from this side, before those of the event. Where these are ``typed``, they
-    have to fit the annotations. A ``plain`` handler can be called with nothing further to be considered.
+    have to fit the annotations. A ``plain`` handler can be called with nothing further to be considered; where it takes
+    neither more nor less, ``exact`` is the number of the event's arguments and its name.
     """
 
-    __slots__ = ("bound", "function", "is_async", "least", "most", "once", "payload", "plain", "wants_ack")
+    __slots__ = ("bound", "exact", "function", "is_async", "least", "most", "once", "payload", "plain", "wants_ack")
 
     def __init__(
         self, function: Callable[..., Any], *, bound: int = 0, once: bool = False, typed: bool = False
@@ -76,6 +77,7 @@ class Handler:
             raise TypeError(f"{_name(function)} must take the socket as its first argument")
         self.payload: Payload | None = read_payload(function, event_parameters(parameters, bound)) if typed else None
         self.plain = not (self.is_async or once or self.wants_ack or self.payload)
+        self.exact = self.least + 1 - bound if self.plain and self.least == self.most else -1
 
     def fits(self, count: int) -> bool:
         """Tell whether ``count`` arguments of an event can be passed."""

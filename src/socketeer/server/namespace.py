@@ -56,6 +56,8 @@ class Namespace(Broadcasting, Listening):
         self.adapter: Adapter = self._make_adapter()
         self.event_prefix = None if self.recovery else self.format.prefix(name)
         """What stands before every plain event; None where there is more to an event than that."""
+        self.ack_prefix = self.format.prefix(name, PacketType.ACK)
+        """What stands before the id of every plain acknowledgement; None where events are no JSON."""
         self.parent: ParentNamespace | None = None
         """The parent of a namespace that was made because a client asked for it."""
         self._socket_class = OrderedSocket if server.options.event_concurrency == "ordered" else Socket

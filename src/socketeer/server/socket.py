@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence, Set
 from enum import Enum
+from threading import get_ident
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from socketeer.engine.conn import Conn, conn_of
 from socketeer.engine.http import Request
 from socketeer.multiplex.connection import Connection
 from socketeer.multiplex.encoded import Body, Encoded
-from socketeer.protocol.socket_json import dump_event
+from socketeer.protocol.socket_json import dump_arguments, dump_event
 from socketeer.server.acks import Ack, arguments_of
 from socketeer.server.broadcast import (
     AckCallback,
@@ -216,7 +217,7 @@ class Socket(SocketListening):
         ``TypeError`` for arguments that cannot be encoded. Does nothing once the client is gone.
         """
         nsp = self.nsp
-        if self._plain and ack is None and not nsp.driver.elsewhere:
+        if self._plain and ack is None and nsp.driver.thread == get_ident():
             text = dump_event(event, args)
             if text is not None:
                 self._session.write(nsp.event_prefix + text, ())  # type: ignore[operator]  # there is one: it is plain
@@ -333,13 +334,18 @@ class Socket(SocketListening):
         handlers = self._shared.get(event) if self._handlers is None else self._handlers_of(event)
         if handlers and len(handlers) == 1 and self._waiting is None and not (self._unstarted or self._any):
             handler = handlers[0]
-            if handler.plain and handler.fits(len(args) - 1):
+            if len(args) == handler.exact or (handler.plain and handler.fits(len(args) - 1)):
                 # Nearly every event: one handler, called at once, with the list in which the arguments came.
                 if handler.bound:
                     args[0] = self
                 else:
                     del args[0]
-                self._call_plain(handler, args, event, id)
+                try:
+                    value = handler.function(*args)
+                    if id is not None or value is not None:
+                        self._take_value(value, event, id)
+                except (Exception, asyncio.CancelledError) as error:  # of a future that it asked for its result
+                    self.nsp.report(error, self, event)
                 return
             if handler.payload is not None:
                 del args[0]
@@ -605,17 +611,22 @@ class Socket(SocketListening):
         if then is not None:
             then()
 
-    def _call_plain(self, handler: Handler, args: list[Any], event: Any, id: int | None) -> None:
-        """Call the only handler of an event, and answer with what it returns."""
-        try:
-            value = handler.function(*args)
-            if value.__class__ is CoroutineType:  # what a function that is none has given back
-                self._spawn(self._run(value, event, None if id is None else Ack(self, id, 1), None))
-            elif id is not None:
-                packet = self.nsp.format.ack(arguments_of(value), self.nsp.name, id)
-                self.deliver(packet)
-        except (Exception, asyncio.CancelledError) as error:  # of a future that the handler asked for its result
-            self.nsp.report(error, self, event)
+    def _take_value(self, value: Any, event: Any, id: int | None) -> None:
+        """Take what the only handler of an event has returned."""
+        if value.__class__ is CoroutineType:  # from a function that is not async itself
+            self._spawn(self._run(value, event, None if id is None else Ack(self, id, 1), None))
+        elif id is not None:
+            self._acknowledge(value, id)
+
+    def _acknowledge(self, value: Any, id: int) -> None:
+        """Answer an event with what its handler has returned."""
+        nsp = self.nsp
+        if self._plain:
+            text = dump_arguments(value)
+            if text is not None:
+                self._session.write(b"%b%d%b" % (nsp.ack_prefix, id, text), ())  # type: ignore[str-format]  # as in emit
+                return
+        self.deliver(nsp.format.ack(arguments_of(value), nsp.name, id))
 
     def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
         self._unstarted += not EAGER

@@ -13,6 +13,7 @@ from picows.common import WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from socketeer.engine.websocket import DEAF, Limits, Sink
+from socketeer.transports.cork import Cork
 from socketeer.transports.rounds import Round, round_of
 
 __all__ = ["COPY_LIMIT", "Acceptance", "Ping", "Watched", "Wire", "begin", "feed", "make_protocol"]
@@ -156,20 +157,35 @@ class Wire(WSListener):
             transport.underlying_transport.set_write_buffer_limits(self._limits.max_buffered)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take a frame, which nearly always is a whole text message."""
+        """Take a frame, which nearly always is a whole text message, and all that was read."""
         kind = frame.msg_type
         if (
             kind is _TEXT
+            and frame.last_in_buffer
+            and self._transport is transport
             and frame.fin
             and self._fragments is None
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3 or transport.is_close_frame_sent)
         ):
             self.sink.receive_text(frame.get_payload_as_bytes())
-        else:
+        elif frame.last_in_buffer and self._transport is transport:
             self._take(transport, frame, kind)
+        else:
+            self._take_one_of_several(transport, frame, kind)
+
+    def _take_one_of_several(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
+        """Take a frame that was read together with others; what is sent meanwhile leaves together too."""
+        if self._transport is transport:
+            self._transport = cast("WSTransport", Cork(transport))
+        self._take(transport, frame, kind)
+        cork: Any = self._transport
+        if frame.last_in_buffer and cork is not transport:
+            self._transport = transport
+            cork.flush()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End: the connection is gone."""
+        self._transport = transport
         self.on_lost()
         sink, self.sink = self.sink, DEAF
         if transport.is_close_frame_sent and not self._closing:  # picows itself found the peer at fault
@@ -236,8 +252,8 @@ class Wire(WSListener):
         if not transport.is_close_frame_sent:
             self._closing = True
             code = frame.get_close_code()
-            transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
-        transport.disconnect()
+            self._transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
+        self._transport.disconnect()
 
     def _fail(self, code: WSCloseCode, reason: str) -> None:
         self._fragments = None
