@@ -12,7 +12,7 @@ from bench.plan import FAMILIES, SCENARIOS, Run, Settings
 from bench.report import tables
 from bench.report.results import Results, machine
 from bench.runs import pairs, runs
-from bench.targets import DEFAULT_TARGETS, HERE, TARGETS
+from bench.targets import DEFAULT_TARGETS, HERE, TARGETS, TargetError
 
 COMMANDS = {
     "growth": "cost against size",
@@ -52,6 +52,8 @@ def _measure(servers: list[str] | None, only: list[str], settings: Settings, mea
     scenarios = [scenario for scenario in SCENARIOS.values() if {scenario.name, scenario.family} & set(only)]
     targets = installed([TARGETS[name] for name in servers or DEFAULT_TARGETS])
     planned = pairs(targets, scenarios, chosen=servers is not None)
+    if not planned:
+        raise TargetError("nothing to measure: these servers can take none of these workloads")
     total = len(planned) * settings.rounds
     for number, run in enumerate(runs(planned, settings), 1):
         measured.append(run)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from bench.options import attempt, installed, names, ready, seconds
+from bench.options import attempt, count, installed, names, ready, seconds
 from bench.plan import QUIET, SCENARIOS, Settings
 from bench.report.results import machine
 from bench.runs import run
@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", type=names(["echo", "ack"]), default=["echo"], help="workload (echo)")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="the measured window of a step (2)")
     parser.add_argument("--json", type=Path, default=HERE / "saturation.json", help="where to write the steps")
+    parser.add_argument("--steps", type=_pairs, default=_STEPS, help="clients x events in flight: 1x1,50x1,50x10")
     options = parser.parse_args(argv)
     if not ready():
         return 2
@@ -62,7 +63,7 @@ def _steps(options: argparse.Namespace, settings: Settings) -> Iterator[Step]:
             print(f"\n{target.title}, {SCENARIOS[workload].title}")
             print("  clients  in flight  per second  server  load  µs per message  p50 ms")
             steps = []
-            for clients, in_flight in _STEPS:
+            for clients, in_flight in options.steps:
                 scenario = replace(SCENARIOS[workload], clients=clients, in_flight=in_flight)
                 sample = run(0, scenario, target, settings).sample
                 step = Step(
@@ -80,6 +81,10 @@ def _steps(options: argparse.Namespace, settings: Settings) -> Iterator[Step]:
                 steps.append(step)
             print(f"  {_verdict(steps)}")
             yield from steps
+
+
+def _pairs(text: str) -> list[tuple[int, int]]:
+    return [(count(clients), count(in_flight)) for clients, in_flight in (step.split("x") for step in text.split(","))]
 
 
 def _verdict(steps: list[Step]) -> str:

@@ -8,7 +8,7 @@ import uvloop
 
 from bench.load.job import Job
 from bench.load.meter import LoadError, Sample
-from bench.load.scenarios import LOADS
+from bench.load.scenarios import load
 from bench.proc import pin
 
 _GRACE = 150.0  # for connecting, beyond the window
@@ -29,7 +29,7 @@ def main() -> int:
 
 async def _bounded(name: str, job: Job) -> Sample:
     async with asyncio.timeout(job.warm_up + job.seconds + _GRACE):
-        return await LOADS[name](job)
+        return await load(name, job)
 
 
 if __name__ == "__main__":

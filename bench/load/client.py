@@ -54,6 +54,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.tally.connections.add(self)
         self.transport.write(_UPGRADE)
 
     def data_received(self, data: bytes) -> None:
@@ -63,6 +64,7 @@ class Client(asyncio.Protocol):
             self._receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.tally.connections.discard(self)
         if self.gone is not None:
             self.gone.set_result(None)
         else:

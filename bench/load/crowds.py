@@ -58,22 +58,21 @@ class AudienceClient(AskingClient):
             self._seen += count
 
 
-async def broadcast(job: Job) -> Sample:
+async def broadcast(job: Job, tally: Tally) -> Sample:
     """Measure an event to everybody; the count is that of the deliveries."""
-    return await _to_audience(job, wire.broadcast(job.size), [])
+    return await _to_audience(job, tally, wire.broadcast(job.size), [])
 
 
-async def room(job: Job) -> Sample:
+async def room(job: Job, tally: Tally) -> Sample:
     """Measure an event to the clients in one room, while the others are in none."""
-    return await _to_audience(job, wire.room(job.size), ["few"])
+    return await _to_audience(job, tally, wire.room(job.size), ["few"])
 
 
-async def rooms(job: Job) -> Sample:
+async def rooms(job: Job, tally: Tally) -> Sample:
     """Measure clients that leave their rooms and join them again, one after the other; the count is that of rooms.
 
     Each room has as many members as each client has rooms.
     """
-    tally = Tally()
     await connect_others(job, tally)
     clients = [AskingClient(tally) for _ in range(job.clients)]
     await connect_all(job.port, clients)
@@ -117,8 +116,7 @@ async def join(clients: list[AskingClient], names: list[list[str]]) -> None:
     await gather(worker() for _ in range(_JOINING_AT_ONCE))
 
 
-async def _to_audience(job: Job, exchange: wire.Exchange, names: list[str]) -> Sample:
-    tally = Tally()
+async def _to_audience(job: Job, tally: Tally, exchange: wire.Exchange, names: list[str]) -> Sample:
     await connect_others(job, tally)
     audience = Audience(tally, exchange, job.clients)
     clients: list[Client] = [*audience.clients]

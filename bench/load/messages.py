@@ -15,25 +15,24 @@ from bench.load.polling import PollingClient
 _BURST = 64
 
 
-async def echo(job: Job) -> Sample:
+async def echo(job: Job, tally: Tally) -> Sample:
     """Measure an event that the server sends back."""
-    return await _closed_loop(job, wire.echo(job.size, job.binary))
+    return await _closed_loop(job, tally, wire.echo(job.size, job.binary))
 
 
-async def ack(job: Job) -> Sample:
+async def ack(job: Job, tally: Tally) -> Sample:
     """Measure an event that the server acknowledges with what it got."""
-    return await _closed_loop(job, wire.ack(job.size, job.binary))
+    return await _closed_loop(job, tally, wire.ack(job.size, job.binary))
 
 
-async def item(job: Job) -> Sample:
+async def item(job: Job, tally: Tally) -> Sample:
     """Measure an object that the server sends back."""
-    return await _closed_loop(job, wire.item(job.size))
+    return await _closed_loop(job, tally, wire.item(job.size))
 
 
-async def latency(job: Job) -> Sample:
+async def latency(job: Job, tally: Tally) -> Sample:
     """Measure echoes at planned times; what is late counts from when it was to be sent."""
     assert job.rate is not None
-    tally = Tally()
     clients = [PacedClient(tally, wire.echo(job.size, job.binary)) for _ in range(job.clients)]
     await connect_all(job.port, clients)
 
@@ -50,9 +49,8 @@ async def latency(job: Job) -> Sample:
         pacing.cancel()
 
 
-async def polling(job: Job) -> Sample:
+async def polling(job: Job, tally: Tally) -> Sample:
     """Measure an echo over HTTP long-polling: two requests."""
-    tally = Tally()
     clients = [PollingClient(tally, job.port, wire.echo_packet(job.size)) for _ in range(job.clients)]
     for client in clients:
         await client.open()
@@ -70,8 +68,7 @@ async def measure_workers(job: Job, tally: Tally, workers: list[Coroutine[None, 
     return await measuring
 
 
-async def _closed_loop(job: Job, exchange: wire.Exchange) -> Sample:
-    tally = Tally()
+async def _closed_loop(job: Job, tally: Tally, exchange: wire.Exchange) -> Sample:
     kind = RecoverableClient if job.feature == "recovery" else EchoClient
     clients = [kind(tally, exchange) for _ in range(job.clients)]
     await connect_all(job.port, clients)

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 from bench.proc import cpu_seconds, machine_cpu_seconds, resident_bytes
 
 _BUSY_SERVER = 0.85
 _BUSY_LOAD = 0.9
 _DRAIN = 0.05
+_CLOSING_TURNS = 3
 _LOOK = 0.05
 _QUIET = 0.04
 _QUIET_LOOKS = 6
@@ -91,6 +93,13 @@ class Latencies:
         return None
 
 
+class Connection(Protocol):
+    """What has to be ended with the run."""
+
+    def reset(self) -> None:
+        """End it at once."""
+
+
 class Tally:
     """What the clients of one run report to: how many messages came back and when, and the first failure."""
 
@@ -99,11 +108,20 @@ class Tally:
         self.latencies = Latencies()
         self.stopping = False
         self.failure: str | None = None
+        self.connections: set[Connection] = set()
 
     def fail(self, reason: str) -> None:
         """Remember the first failure, unless the run is over anyway."""
         if self.failure is None and not self.stopping:
             self.failure = reason
+
+    async def close(self) -> None:
+        """End the run and every connection that is left."""
+        self.stopping = True
+        for connection in [*self.connections]:
+            connection.reset()
+        for _ in range(_CLOSING_TURNS):
+            await asyncio.sleep(0)
 
     def check(self) -> None:
         """Raise ``LoadError`` if anything failed."""
@@ -141,16 +159,17 @@ class Meter:
         )
 
     async def until_quiet(self) -> Sample:
-        """Return what happened until the server had nothing left to do."""
-        last, quiet = self.sample(), 0
+        """Return what happened until the server had nothing left to do; the wait that shows it is no part of it."""
+        sample, quiet = self.sample(), 0
+        wall = sample.wall
         while quiet < _QUIET_LOOKS:
             await asyncio.sleep(_LOOK)
-            sample = self.sample()
-            if sample.server_cpu - last.server_cpu < _QUIET * _LOOK:
+            before, sample = sample, self.sample()
+            if sample.server_cpu - before.server_cpu < _QUIET * _LOOK:
                 quiet += 1
             else:
-                last, quiet = sample, 0
-        return last
+                wall, quiet = sample.wall, 0
+        return replace(sample, wall=wall)
 
     def _reading(self) -> tuple[float, float, float, float, float]:
         server = cpu_seconds(self._pid)

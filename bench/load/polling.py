@@ -56,6 +56,10 @@ class Channel(asyncio.Protocol):
         """Close the connection."""
         self._transport.close()
 
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
 
 class PollingClient:
     """One polling session that echoes: the answer comes by the poll that was waiting for it."""
@@ -75,6 +79,7 @@ class PollingClient:
         loop = asyncio.get_running_loop()
         _, self._poller = await loop.create_connection(Channel, "127.0.0.1", self._port)
         _, self._poster = await loop.create_connection(Channel, "127.0.0.1", self._port)
+        self._tally.connections.add(self)
         opened = await self._poller.exchange(self._get())
         self._target += b"&sid=" + opened.partition(b'"sid":"')[2].partition(b'"')[0]
         await self._poster.exchange(self._post(wire.CONNECT))
@@ -92,6 +97,12 @@ class PollingClient:
             await self.echo()
         self._poller.close()
         self._poster.close()
+
+    def reset(self) -> None:
+        """End both connections at once."""
+        self._tally.connections.discard(self)
+        self._poller.abort()
+        self._poster.abort()
 
     async def echo(self) -> None:
         """Send one event and wait until it is back."""

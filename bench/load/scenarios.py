@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from bench.load import crowds, messages, visits
 from bench.load.job import Job
-from bench.load.meter import Sample
+from bench.load.meter import Sample, Tally
 
-LOADS: dict[str, Callable[[Job], Awaitable[Sample]]] = {
+LOADS: dict[str, Callable[[Job, Tally], Awaitable[Sample]]] = {
     "echo": messages.echo,
     "ack": messages.ack,
     "item": messages.item,
@@ -21,3 +21,15 @@ LOADS: dict[str, Callable[[Job], Awaitable[Sample]]] = {
     "idle": visits.idle,
     "heartbeats": visits.heartbeats,
 }
+
+
+async def load(name: str, job: Job) -> Sample:
+    """Run one of the loads, and leave no connection behind.
+
+    Raises ``LoadError`` if the server does not do what the load asks.
+    """
+    tally = Tally()
+    try:
+        return await LOADS[name](job, tally)
+    finally:
+        await tally.close()

@@ -31,9 +31,8 @@ class Visitor(Client):
         self.pong()
 
 
-async def come_and_go(job: Job) -> Sample:
+async def come_and_go(job: Job, tally: Tally) -> Sample:
     """Measure clients that connect, join the main namespace and leave; the latency is that until they joined."""
-    tally = Tally()
     left = _MOST_VISITS
 
     async def worker() -> None:
@@ -50,9 +49,8 @@ async def come_and_go(job: Job) -> Sample:
     return await measure_workers(job, tally, [worker() for _ in range(job.clients)])
 
 
-async def connect_storm(job: Job) -> Sample:
+async def connect_storm(job: Job, tally: Tally) -> Sample:
     """Measure clients that all connect at once, until the last of them joined."""
-    tally = Tally()
     await _rehearse(job, tally)
     clients = [AskingClient(tally) for _ in range(job.clients)]
     meter = Meter(job.pid, tally)
@@ -64,9 +62,8 @@ async def connect_storm(job: Job) -> Sample:
     return sample
 
 
-async def disconnect_storm(job: Job) -> Sample:
+async def disconnect_storm(job: Job, tally: Tally) -> Sample:
     """Measure clients that all vanish at once, each out of a room where there are rooms, until the server is quiet."""
-    tally = Tally()
     await connect_others(job, tally)
     await _rehearse(job, tally)
     clients = [AskingClient(tally) for _ in range(job.clients)]
@@ -81,9 +78,8 @@ async def disconnect_storm(job: Job) -> Sample:
     return await meter.until_quiet()
 
 
-async def idle(job: Job) -> Sample:
+async def idle(job: Job, tally: Tally) -> Sample:
     """Measure the memory that connections hold that say nothing."""
-    tally = Tally()
     control = AskingClient(tally)
     await connect(job.port, control)
     await connect_all(job.port, [Visitor(tally) for _ in range(_SHARED)])
@@ -94,9 +90,8 @@ async def idle(job: Job) -> Sample:
     return Sample(job.clients, 0.0, 0.0, 0.0, 0.0, memory=after, growth=(after - before) / job.clients)
 
 
-async def heartbeats(job: Job) -> Sample:
+async def heartbeats(job: Job, tally: Tally) -> Sample:
     """Measure connections that say nothing but what the heartbeat asks for."""
-    tally = Tally()
     clients = [Visitor(tally) for _ in range(job.clients)]
     await connect_all(job.port, clients)
     return await job.window.measure(tally)
