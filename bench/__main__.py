@@ -36,7 +36,7 @@ def main() -> int:
     settings = Settings(
         rounds=options.rounds,
         seconds=options.seconds,
-        warm_up=0.3 if options.quick else 1.0,
+        warm_up=0.3 if options.quick else 0.8,
         patience=options.patience,
         most_clients=options.clients,
     )
@@ -77,7 +77,7 @@ def _options() -> argparse.Namespace:
         epilog=f"Sub-commands, with --help of their own: {commands}.",
     )
     parser.add_argument("--rounds", type=count, help="interleaved rounds, medians of which are shown (3)")
-    parser.add_argument("--seconds", type=seconds, help="the measured window of a run (2)")
+    parser.add_argument("--seconds", type=seconds, help="the measured window of a run (1.5)")
     parser.add_argument("--only", type=names([*SCENARIOS, *FAMILIES]), help=f"{_ONLY}: {', '.join(SCENARIOS)}")
     parser.add_argument("--servers", type=names(TARGETS), help=f"servers, of {','.join(TARGETS)}")
     parser.add_argument("--quick", action="store_true", help="one round of one second: to try it, not to quote it")
@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
-    options.seconds = options.seconds or (1.0 if options.quick else 2.0)
+    options.seconds = options.seconds or (1.0 if options.quick else 1.5)
     options.only = options.only or list(SCENARIOS)
     options.clients = options.clients or (_QUICK_CLIENTS if options.quick else None)
     return options

@@ -12,7 +12,7 @@ PLAIN = "plain"
 """The server as its manual has it, without any of the features that some workloads switch on."""
 
 _BESIDE = ("fast", "node", "python-socketio", "socketioxide")
-_FOUR_SIZES = ("fast", "node", "python-socketio", "socketioxide", "floor")
+_AND_FLOOR = (*_BESIDE, "floor")
 
 
 def _cpu(sample: Sample) -> float:
@@ -66,44 +66,52 @@ class Scenario:
 
 
 def _messages() -> Iterator[Scenario]:
-    for load, family, noun in (("echo", "echoes", "Echo"), ("ack", "acks", "Acknowledgement")):
-        for binary in (False, True):
-            for size, label in ((64, ""), (1024, "-1k"), (65536, "-64k")):
-                common = size == 64 and not binary
-                yield Scenario(
-                    name=f"{load}{label}{'-binary' if binary else ''}",
-                    family=family,
-                    title=f"{noun}, {size if size < 1024 else size // 1024} {'B' if size < 1024 else 'KB'}"
-                    f"{' binary' if binary else ''}",
-                    load=load,
-                    size=size,
-                    binary=binary,
-                    servers=None if common else _FOUR_SIZES,
-                )
+    for load, family, noun, servers in (
+        ("echo", "echoes", "Echo", _AND_FLOOR),
+        ("ack", "acks", "Acknowledgement", _BESIDE),
+    ):
+        for name, size, title in (("", 64, "64 B"), ("-1k", 1024, "1 KB"), ("-64k", 65536, "64 KB")):
+            yield Scenario(
+                name=load + name,
+                family=family,
+                title=f"{noun}, {title}",
+                load=load,
+                size=size,
+                servers=servers if name else None,
+            )
+            yield Scenario(
+                name=f"{load}{name}-binary",
+                family=family,
+                title=f"{noun}, {title} binary",
+                load=load,
+                size=size,
+                binary=True,
+                servers=servers,
+            )
     yield Scenario(name="stream", family="stream", title="Echo, 64 B, 10 in flight", load="echo", in_flight=10)
     yield Scenario(name="polling", family="polling", title="Echo by polling, 64 B", load="polling", websocket=False)
-    for rate in (1000, 5000):
+    for name, rate in (("latency-1k", 1000), ("latency-5k", 5000)):
         yield Scenario(
-            name=f"latency-{rate // 1000}k",
+            name=name,
             family="latencies",
             title=f"Echo, 64 B, {rate:,} a second",
             load="latency",
             rate=rate,
-            servers=_FOUR_SIZES,
+            servers=_AND_FLOOR,
         )
 
 
 def _crowds() -> Iterator[Scenario]:
-    for clients in (500, 5000):
+    for name, clients, servers in (("broadcast", 500, None), ("broadcast-5k", 5000, _BESIDE)):
         yield Scenario(
-            name="broadcast" if clients == 500 else "broadcast-5k",
+            name=name,
             family="broadcasts",
             title=f"Broadcast to {clients:,}",
             load="broadcast",
             per="recipient",
             clients=clients,
             in_flight=2,
-            servers=None if clients == 500 else _BESIDE,
+            servers=servers,
         )
     yield Scenario(
         name="room",
@@ -146,16 +154,19 @@ def _visits() -> Iterator[Scenario]:
         clients=2000,
         servers=_BESIDE,
     )
-    for rooms, name, where in ((0, "disconnect-storm", ""), (1, "disconnect-rooms", ", each in a room")):
+    for name, title, rooms, servers in (
+        ("disconnect-storm", "5,000 clients vanish at once", 0, ("fast", "node")),
+        ("disconnect-rooms", "5,000 clients vanish at once, each in a room", 1, _BESIDE),
+    ):
         yield Scenario(
             name=name,
             family="disconnects",
-            title=f"5,000 clients vanish at once{where}",
+            title=title,
             load="disconnect-storm",
             per="connection",
             clients=5000,
             rooms=rooms,
-            servers=_BESIDE,
+            servers=servers,
         )
     yield Scenario(
         name="heartbeats",
