@@ -163,13 +163,13 @@ class EchoClient(Client):
 
     def on_answers(self, count: int) -> None:
         now = perf_counter_ns()
-        sent, latencies = self._sent, self.tally.latencies
+        sent, tally = self._sent, self.tally
         for _ in range(count):
-            latencies.add(now - sent.popleft())
+            tally.latencies.add(now - sent.popleft())
             sent.append(now)
-        self.tally.count += count
-        if not self.tally.stopping:
-            self.transport.write(self._request * count)
+        tally.count += count
+        if not tally.stopping:
+            self.transport.write(self._request if count == 1 else self._request * count)
 
 
 class RecoverableClient(EchoClient):

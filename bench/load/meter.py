@@ -75,7 +75,9 @@ class Latencies:
 
     def add(self, nanoseconds: int) -> None:
         """Count one latency."""
-        shift = max(nanoseconds.bit_length() - 8, 0)
+        shift = nanoseconds.bit_length() - 8
+        if shift < 0:
+            shift = 0
         self._counts[(shift << 7) + (nanoseconds >> shift)] += 1
 
     def clear(self) -> None:
