@@ -85,6 +85,8 @@ class Client(asyncio.Protocol):
             self.ready.set_result(None)
         elif opcode == wire.CLOSE:
             self.transport.close()
+        elif opcode == wire.WS_PING:
+            self.transport.write(wire.frame(wire.WS_PONG, packet))
         else:
             self._fail(f"unexpected packet {packet[:80]!r}")
 

@@ -49,6 +49,7 @@ def serve(app: Any, port: int, ws: str, *distributions: str, http: str = "httpto
         http=http,
         ws=ws,
         ws_per_message_deflate=False,
+        ws_ping_interval=None,  # Engine.IO has a heartbeat of its own
         access_log=False,
         log_level="warning",
         backlog=BACKLOG,

@@ -139,7 +139,7 @@ def test_answers_are_recognised_however_they_are_cut() -> None:
         client = clients.EchoClient(tally, exchange)
         pipe = joined(client)
         client.start(3)
-        stream = exchange.answer * 2 + b"\x81\x012" + exchange.answer * 5
+        stream = exchange.answer * 2 + b"\x81\x012" + exchange.answer + b"\x89\x02hi" + exchange.answer * 4
         while stream:
             size = pieces.randint(1, 400)
             client.data_received(stream[:size])
@@ -147,6 +147,7 @@ def test_answers_are_recognised_however_they_are_cut() -> None:
         assert tally.count == 7, seed
         assert b"".join(pipe.written).count(exchange.request) == 3 + 7, seed
         assert wire.frame(wire.TEXT, wire.PONG) in pipe.written, seed
+        assert wire.frame(wire.WS_PONG, b"hi") in pipe.written, seed
         tally.check()
 
     asyncio.run(check())
