@@ -62,12 +62,13 @@ def blocks(folder: Path) -> dict[str, str]:
     for name, make in makers.items():
         if (path := folder / f"{name}.json").exists():
             found[name] = make(json.loads(path.read_text()))
-    return {name: block.strip() for name, block in found.items()}
+    return {name: block.strip("\n") for name, block in found.items()}
 
 
 def _run(results: Results) -> str:
     """Return by which command and where the figures came to be, and what ran there."""
-    lines = [f"    {results.command}", "", f"Measured on {where(results.machine)}.", ""]
+    command = re.sub(r" --json[ =]\S+", "", results.command)
+    lines = [f"    {command}", "", f"Measured on {where(results.machine)}.", ""]
     lines += [f"- *{label(name)}*: {TARGETS[name].title} ({versions})" for name, versions in results.versions.items()]
     warning = results.disturbance()
     return "\n".join(lines + (["", f"{warning}."] if warning else []))

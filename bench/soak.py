@@ -19,11 +19,11 @@ import uvloop
 
 from bench.load import mixed
 from bench.load.meter import LoadError
-from bench.options import ready
+from bench.options import attempt, ready
 from bench.proc import allow_open_files, cpu_seconds, pin, resident_bytes, two_cores
 from bench.report import curves
 from bench.report.results import machine
-from bench.targets import HERE, Running, Target, running
+from bench.targets import HERE, Running, Target, TargetError, running
 
 SERVER = Target("soak", "socketeer, fast lane", (sys.executable, "-m", "bench.servers.soak_app", "fast"))
 _SAMPLES = 120
@@ -58,19 +58,25 @@ def main(argv: list[str]) -> int:
     if not ready():
         return 2
     allow_open_files()
-    server_core, load_core = two_cores()
-    with running(SERVER, server_core) as server:
-        pin(load_core)
-        try:
-            readings = uvloop.run(_soak(server, options.minutes * 60))
-        except (LoadError, OSError, TimeoutError) as error:
-            print(f"bench: {type(error).__name__}: {error}", file=sys.stderr)
-            return 1
-        facts = _facts(server.versions, options.minutes, readings)
+    found: list[dict[str, Any]] = []
+    if code := attempt(lambda: found.append(_measure(options.minutes))):
+        return code
+    (facts,) = found
     options.json.write_text(json.dumps(facts, indent=1) + "\n")
     options.json.with_suffix(".svg").write_text(curves.soak(facts))
     print("\n".join(sentences(facts)))
     return 0 if facts["flat"] else 1
+
+
+def _measure(minutes: float) -> dict[str, Any]:
+    server_core, load_core = two_cores()
+    with running(SERVER, server_core) as server:
+        pin(load_core)
+        try:
+            readings = uvloop.run(_soak(server, minutes * 60))
+        except (LoadError, OSError, TimeoutError) as error:
+            raise TargetError(f"the load failed: {type(error).__name__}: {error}") from error
+        return _facts(server.versions, minutes, readings)
 
 
 def sentences(facts: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import Awaitable, Callable
 
 from bench.load import wire
@@ -12,7 +13,7 @@ from bench.load.polling import PollingClient
 DESCRIPTION = (
     "200 WebSocket clients with ten events a second each (echoes of 64 B, 1 KB and 1 KB binary, acknowledgements, "
     "events to rooms, joins and leaves), 10 polling clients with ten echoes a second, two broadcasts of 1 KB a second, "
-    "four visitors that come and go all the time, half of them without a word, three readers that leave 4 MB unread"
+    "four visitors that come and go all the time, half of them without a word, three readers that leave 8 MB unread"
 )
 
 _TALKERS = 200
@@ -22,7 +23,8 @@ _BROADCAST_EVERY = 0.5
 _VISITORS = 4
 _SLOW_READERS = 3
 _SLOW_FOR = 5.0
-_SLOW_ECHOES = 64
+_SLOW_ECHOES = 128
+_SMALL_BUFFER, _LARGE_BUFFER = 16_384, 4_000_000  # of the kernel: what does not fit stays with the server
 _ROOMS = 100
 _OBJECTS = wire.frame(wire.TEXT, b'421["objects"]')
 
@@ -89,7 +91,7 @@ class Mixed:
         workers += [self._repeat(poller.echo, _PAUSE) for poller in self._pollers]
         workers += [self._repeat(self._broadcast, _BROADCAST_EVERY)]
         workers += [self._repeat(self._visit) for _ in range(_VISITORS)]
-        workers += [self._repeat(self._read_slowly) for _ in range(_SLOW_READERS)]
+        workers += [self._read_in_turn(number) for number in range(_SLOW_READERS)]
         await gather(workers)
 
     async def _talk(self, talker: Guest) -> None:
@@ -130,14 +132,22 @@ class Mixed:
         else:
             guest.reset()
 
+    async def _read_in_turn(self, number: int) -> None:
+        """Read slowly again and again, out of step with the others, so that as much is unread all the time."""
+        await asyncio.sleep(number * _SLOW_FOR / _SLOW_READERS)
+        await self._repeat(self._read_slowly)
+
     async def _read_slowly(self) -> None:
         """Ask for more than the kernel keeps, leave it unread for a while, then read it or vanish."""
         guest = Guest(self.tally)
         await connect(self._port, guest)
+        connection = guest.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
         guest.transport.pause_reading()
         guest.transport.write(self._large * _SLOW_ECHOES)
         await asyncio.sleep(_SLOW_FOR)
         if self._chance.random() < 0.5:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LARGE_BUFFER)
             guest.transport.resume_reading()
             await guest.leave()
         else:

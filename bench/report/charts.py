@@ -5,9 +5,8 @@ from math import ceil, floor, log10
 from bench.plan import SCENARIOS
 from bench.report.results import Results
 from bench.report.summary import Row, label
-from bench.report.svg import COLOURS, Drawing
+from bench.report.svg import Drawing
 from bench.report.tables import figure, workload
-from bench.targets import TARGETS
 
 SHOWN = ("echo", "ack", "echo-64k-binary", "broadcast", "polling", "connect", "idle", "heartbeats")
 """The workloads of the chart of costs, where they were measured."""
@@ -18,6 +17,15 @@ TIMED = ("latency-1k", "latency-5k", "echo", "stream", "ack", "broadcast", "poll
 COMPARED = ("fast", "node", "python-socketio", "socketioxide")
 """The servers of the chart of latencies, where they were measured."""
 
+_COLOURS = {
+    "fast": "#4f6bed",
+    "portable": "#9aa8f4",
+    "node": "#3f9b4b",
+    "python-socketio": "#e08a1e",
+    "python-socketio-default": "#f0b56c",
+    "socketioxide": "#c4553f",
+    "floor": "#8d8d93",
+}
 _WIDTH, _MARGIN, _LINE = 860, 24, 18
 _TOP = 64
 _PANEL, _LABEL, _BAR = 398, 72, 190
@@ -79,7 +87,7 @@ def timed(results: Results) -> dict[str, list[Row]]:
 
 def colour(target: str) -> str:
     """Return the colour of a server, which is the same in every chart."""
-    return COLOURS[list(TARGETS).index(target) % len(COLOURS)]
+    return _COLOURS[target]
 
 
 def heading(drawing: Drawing, title: str, note: str) -> None:

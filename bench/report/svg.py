@@ -6,9 +6,6 @@ A chart brings its own background and follows the reader's choice of light or da
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
-COLOURS = ("#4f6bed", "#9aa8f4", "#3f9b4b", "#e08a1e", "#c4553f", "#8d8d93")
-"""One for each server; they are told apart from both backgrounds."""
-
 _STYLE = """
 svg { font-family: system-ui, sans-serif; font-size: 12px }
 .page { fill: #ffffff } .text { fill: #24262e } .soft { fill: #62656f }

@@ -12,7 +12,7 @@ from bench.report.results import Results
 from bench.report.summary import FEATURES, OURS, PEERS, Row, Verdict, label
 from bench.targets import TARGETS
 
-_RATE = "Thousands a second, and how much of their cores server / load used, % (*: the load was at its limit)"
+_RATE = "Thousands a second, and how much of their cores server / load used, % (†: the load was at its limit)"
 _LATENCY = "Latency p50 / p99, ms"
 _MEMORY = "Resident memory of the server, MB"
 
@@ -57,7 +57,7 @@ def short(results: Results, *, titles: bool) -> list[Table]:
     timed = [name for name in grid.rows if SCENARIOS[name].timed]
     answered = [name for name in timed if any(row.p50 is not None for row in grid.rows[name])]
     tables = [
-        *(_costs(grid, title, names) for title, names in _by_measure(grid.rows)),
+        *_costs(grid),
         _features(grid),
         grid.table(_RATE, timed, _rate),
         grid.table(_LATENCY, answered, _latency),
@@ -156,15 +156,30 @@ class _Grid:
         return workload(name, self.rows[name]) if self.titles else name
 
 
-def _costs(grid: _Grid, title: str, names: list[str]) -> Table:
-    """Return medians with their spread, and the ratios of our row to those of the peers."""
-    table = grid.table(title, names, _cost)
+def _costs(grid: _Grid) -> list[Table]:
+    """Return medians with their spread, and our ratios to the peers: in a table of their own where titles take room."""
+    ratios = _ratios(grid)
+    tables = []
+    for title, names in _by_measure(grid.rows):
+        table = grid.table(title, names, _cost)
+        if not grid.titles:
+            for line, name in zip(table.lines, ["", *names], strict=True):
+                line += ratios[name]
+        tables.append(table)
+    if grid.titles and ratios[""]:
+        lines = [[grid.name(name) if name else "", *cells] for name, cells in ratios.items()]
+        tables.append(Table("The figures of the fast lane over those of its peers", lines))
+    return tables
+
+
+def _ratios(grid: _Grid) -> dict[str, list[str]]:
+    """Return the cells of each workload, under its name, and those of the head, under none."""
     peers = [peer for peer in PEERS if peer in grid.targets and OURS in grid.targets]
-    table.lines[0] += [f"/{label(peer)}" for peer in peers]
-    for line, name in zip(table.lines[1:], names, strict=True):
-        ratios = next((row.ratios for row in grid.rows[name] if row.target == OURS), {})
-        line += [f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in peers]
-    return table
+    cells = {"": [f"/{label(peer)}" for peer in peers]}
+    for name, rows in grid.rows.items():
+        found = next((row.ratios for row in rows if row.target == OURS), {})
+        cells[name] = [f"{found[peer]:.2f}" if peer in found else "" for peer in peers]
+    return cells
 
 
 def _features(grid: _Grid) -> Table:
@@ -180,13 +195,13 @@ def _features(grid: _Grid) -> Table:
 
 
 def _cost(row: Row) -> str:
-    """Return the median, and how far off the farthest round was."""
+    """Return the median, and how far off the farthest round was, if there is more than one."""
     off = max(row.highest - row.median, row.median - row.lowest)
-    return f"{figure(row.median)} ±{off / row.median:.0%}" if row.median else figure(row.median)
+    return f"{figure(row.median)} ±{off / row.median:.0%}" if off and row.median else figure(row.median)
 
 
 def _rate(row: Row) -> str:
-    return shares(row.per_second, row.server_share, row.load_share) + ("*" if row.limited_by_load else "")
+    return shares(row.per_second, row.server_share, row.load_share) + ("†" if row.limited_by_load else "")
 
 
 def _latency(row: Row) -> str:
