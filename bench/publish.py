@@ -56,7 +56,7 @@ def blocks(folder: Path) -> dict[str, str]:
     if (path := folder / "results.json").exists():
         results = read(path)
         found["run"] = _run(results)
-        found["aims"] = as_markdown(aims(results.verdicts))
+        found["aims"] = as_markdown(aims(results.verdicts, titles=True))
         found["figures"] = "\n".join(map(as_markdown, short(results, titles=True)))
     makers = {"saturation": _saturation, "growth": _growth, "soak": _soak, "startup": _startup}
     for name, make in makers.items():

@@ -112,10 +112,12 @@ async def _soak(server: Running, seconds: float) -> list[Reading]:
     reading = asyncio.ensure_future(_read(load, server, seconds))
     await asyncio.wait((loading, reading), return_when=asyncio.FIRST_COMPLETED)
     load.tally.stopping = True
-    if not reading.done():
-        reading.cancel()
+    if reading.done():
+        loading.cancel()
+        return await reading
+    reading.cancel()
     await loading
-    return await reading
+    raise LoadError("the load came to an end")
 
 
 async def _read(load: mixed.Mixed, server: Running, seconds: float) -> list[Reading]:
@@ -129,11 +131,13 @@ async def _read(load: mixed.Mixed, server: Running, seconds: float) -> list[Read
         line = f"{passed:6.0f} s  {memory / 1e6:7.1f} MB  {objects:8,} objects  {readings[-1].cpu:7.1f} s of CPU"
         print(line, file=sys.stderr, flush=True)
         await asyncio.sleep(max(begin + len(readings) * pause - time.monotonic(), 0.0))
+    if len(readings) < 2:
+        raise LoadError("the run was too short for a slope")
     return readings
 
 
 def _facts(versions: str, minutes: float, readings: list[Reading]) -> dict[str, Any]:
-    half = readings[len(readings) // 2 :]
+    half = readings[(len(readings) - 1) // 2 :]
     memory = slope([(reading.seconds, reading.memory) for reading in half])
     objects = slope([(reading.seconds, reading.objects) for reading in half])
     return {

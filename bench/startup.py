@@ -88,7 +88,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as bytecode:
         os.environ.update(PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=bytecode)
         imports = {name: measure_import(name, options.times) for name in servers if name in PACKAGES}
-        costly = costliest() if "fast" in servers else []
+        costly = costliest(options.times) if "fast" in servers else []
         starts = measure_starts(servers, options.times)
     facts = {
         "machine": machine(),
@@ -136,10 +136,10 @@ def measure_import(name: str, times: int) -> Import:
     return Import(wall, cpu, _modules(package, program) if language == "python" else None)
 
 
-def costliest() -> list[Costly]:
-    """Return the modules that take longest to import by themselves: for each the median of five processes."""
+def costliest(times: int) -> list[Costly]:
+    """Return the modules that take longest to import by themselves: for each the median over fresh processes."""
     found: dict[str, list[tuple[int, int]]] = {}
-    for _ in range(5):
+    for _ in range(times):
         command = [sys.executable, "-X", "importtime", "-c", "import socketeer"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         for itself, total, _, name in _IMPORT_TIME.findall(done.stderr):

@@ -30,7 +30,7 @@ def report(results: Results, *, markdown: bool = False, every_detail: bool = Fal
     lines = [where(results.machine)]
     lines += [f"{label(name)}: {TARGETS[name].title} ({results.versions[name]})" for name in _targets(results)]
     found = long(results) if every_detail else short(results, titles=markdown)
-    found += [aims(results.verdicts)] if results.verdicts else []
+    found += [aims(results.verdicts, titles=markdown)] if results.verdicts else []
     form = as_markdown if markdown else as_text
     warning = results.disturbance()
     if not markdown:
@@ -83,13 +83,13 @@ def long(results: Results) -> list[Table]:
     return tables
 
 
-def aims(verdicts: list[Verdict]) -> Table:
+def aims(verdicts: list[Verdict], *, titles: bool) -> Table:
     """Return the figures to reach and what became of them."""
     peers = [peer for peer in (None, *PEERS) if any(verdict.peer == peer for verdict in verdicts)]
     lines = [["", *("itself" if peer is None else f"of {label(peer)}" for peer in peers)]]
     for name, group in groupby(verdicts, lambda verdict: verdict.scenario):
         cells = {verdict.peer: _verdict(verdict) for verdict in group}
-        lines.append([SCENARIOS[name].title, *(cells.get(peer, "") for peer in peers)])
+        lines.append([SCENARIOS[name].title if titles else name, *(cells.get(peer, "") for peer in peers)])
     return Table("Figures to reach, of the fast lane", lines)
 
 
@@ -197,7 +197,7 @@ def _features(grid: _Grid) -> Table:
 def _cost(row: Row) -> str:
     """Return the median, and how far off the farthest round was, if there is more than one."""
     off = max(row.highest - row.median, row.median - row.lowest)
-    return f"{figure(row.median)} ±{off / row.median:.0%}" if off and row.median else figure(row.median)
+    return f"{figure(row.median)}±{off / row.median:.0%}" if off and row.median else figure(row.median)
 
 
 def _rate(row: Row) -> str:
