@@ -55,11 +55,18 @@ def _measure(servers: list[str] | None, only: list[str], settings: Settings, mea
     if not planned:
         raise TargetError("nothing to measure: these servers can take none of these workloads")
     total = len(planned) * settings.rounds
+    failed = 0
     for number, run in enumerate(runs(planned, settings), 1):
-        measured.append(run)
-        scenario = SCENARIOS[run.scenario]
-        figure = f"{scenario.figure(run.sample):8.1f} {scenario.unit}"
-        print(f"{number}/{total}  {run.scenario:<19}{run.target:<16}{figure}", file=sys.stderr, flush=True)
+        if isinstance(run, TargetError):
+            failed += 1
+            line = f"FAILED: {run}"
+        else:
+            measured.append(run)
+            scenario = SCENARIOS[run.scenario]
+            line = f"{run.scenario:<19}{run.target:<16}{scenario.figure(run.sample):8.1f} {scenario.unit}"
+        print(f"{number}/{total}  {line}", file=sys.stderr, flush=True)
+    if failed:
+        raise TargetError(f"{failed} of {total} runs failed")
 
 
 def _report(measured: list[Run], settings: Settings, options: argparse.Namespace) -> None:

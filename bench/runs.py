@@ -29,17 +29,20 @@ def pairs(targets: Sequence[Target], scenarios: Sequence[Scenario], chosen: bool
     ]
 
 
-def runs(planned: list[tuple[Scenario, Target]], settings: Settings) -> Iterator[Run]:
-    """Measure round by round, so that a disturbance of the machine hits all alike.
+def runs(planned: list[tuple[Scenario, Target]], settings: Settings) -> Iterator[Run | TargetError]:
+    """Measure round by round, so that a disturbance of the machine hits all alike; what fails leaves the others alone.
 
-    The order of the servers turns from round to round. Raises ``TargetError`` if a server or a load fails.
+    The order of the servers turns from round to round.
     """
     for number in range(settings.rounds):
         for scenario in dict.fromkeys(scenario for scenario, _ in planned):
             targets = [target for other, target in planned if other is scenario]
             turn = number % len(targets)
             for target in targets[turn:] + targets[:turn]:
-                yield _quiet_run(number, scenario, target, settings)
+                try:
+                    yield _quiet_run(number, scenario, target, settings)
+                except TargetError as error:
+                    yield error
 
 
 def bounded(scenario: Scenario, settings: Settings) -> Scenario:

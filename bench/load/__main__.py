@@ -11,7 +11,7 @@ from bench.load.meter import LoadError, Sample
 from bench.load.scenarios import load
 from bench.proc import pin
 
-_GRACE = 150.0  # for connecting, beyond the window
+_GRACE = 300.0  # for connecting, beyond the window
 
 
 def main() -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import growth, runs, saturation
-from bench.plan import FAMILIES, SCENARIOS, Settings
+from bench.plan import FAMILIES, SCENARIOS, Run, Settings
 from bench.runs import bounded, pairs
 from bench.targets import DEFAULT_TARGETS, TARGETS, TargetError
 
@@ -50,6 +51,16 @@ def test_a_choice_without_anything_to_measure_is_refused() -> None:
     done = bench("--servers", "floor", "--only", "room", "--json", "/dev/null")
     assert done.returncode == 1
     assert "nothing to measure" in done.stderr
+
+
+def test_a_run_that_fails_leaves_the_others_alone() -> None:
+    broken = replace(TARGETS["floor"], command=(sys.executable, "-c", "print('no')"))
+    planned = pairs([broken, TARGETS["floor"]], [SCENARIOS["echo"]], True)
+    failed, run = runs.runs(planned, replace(SETTINGS, seconds=0.2, most_clients=2))
+    assert isinstance(failed, TargetError)
+    assert "bare picows did not start: no" in str(failed)
+    assert isinstance(run, Run)
+    assert run.sample.count > 0
 
 
 def test_growth_writes_a_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
