@@ -64,7 +64,7 @@ build: $(VENV)/.dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) bench/.venv build dist site src/socketeer/client_dist $(dir $(NODE_STAMPS))
+	rm -rf $(VENV) bench/.venv bench/rust/build build dist site src/socketeer/client_dist $(dir $(NODE_STAMPS))
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
