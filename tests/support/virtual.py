@@ -88,6 +88,13 @@ class RecordingWire:
         assert self.open, f"a frame behind the close frame: {data!r}"
         self.frames.append(data.decode())
 
+    def send_packet(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
+        """Keep a packet's frames."""
+        if text:
+            self.send_text(text)
+        for data in attachments:
+            self.send_binary(data)
+
     def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Keep a binary frame."""
         assert self.open, f"a frame behind the close frame: {data!r}"

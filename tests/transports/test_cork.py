@@ -16,6 +16,16 @@ from tests.support.serving import serving
 TEXT, CLOSE = 0x1, 0x8
 
 
+class _Underlying:
+    """Keep what is written past picows."""
+
+    def __init__(self, written: list[Any]) -> None:
+        self._written = written
+
+    def send(self, data: bytes) -> None:
+        self._written.append(data)
+
+
 class _Transport:
     """Keep what is written."""
 
@@ -23,10 +33,7 @@ class _Transport:
         self.is_close_frame_sent = False
         self.is_disconnected = False
         self.written: list[Any] = []
-        self.underlying_transport = self
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
+        self.underlying_transport = _Underlying(self.written)
 
     def send(self, *frame: Any) -> None:
         self.written.append(frame)

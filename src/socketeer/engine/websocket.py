@@ -64,6 +64,9 @@ class Wire(Protocol):
     def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Send a binary frame."""
 
+    def send_packet(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
+        """Send a text frame, if it is not empty, and binary frames, in one go if possible."""
+
     def unsent(self) -> int:
         """Count the bytes that the operating system has not taken yet."""
 
@@ -108,12 +111,11 @@ class WebSocket:
     def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         """Write a text frame, if it is not empty, and the binary frames that belong to it, in one go."""
         wire = self._wire
-        if text:
-            wire.send_text(text, compress)
         if attachments:
             frame = self._session.revision.codec.frame
-            for data in attachments:
-                wire.send_binary(frame(data), compress)
+            wire.send_packet(text, [frame(data) for data in attachments], compress)
+        elif text:
+            wire.send_text(text, compress)
         if wire.congested:
             self._check()
 

@@ -8,6 +8,7 @@ is copied twice on its way. Text stays UTF-8 bytes from the socket to the JSON p
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,14 +32,23 @@ __all__ = [
     "split_query",
 ]
 
-_SLASH, _DASH, _ZERO, _NINE = b"/-09"
 MOST_DIGITS = 15
 """The most digits of an ack id or of an attachment count: below 2**53, so exact in every peer."""
 
 _BINARY_OFFSET = 3
 """BINARY_EVENT is EVENT + 3, BINARY_ACK is ACK + 3."""
 
-_TYPES: dict[int, PacketType] = {ord(str(int(kind))): kind for kind in PacketType}
+_HEAD = re.compile(rb"4([0-6])(?:([0-9]{1,%d})-)?(?:(/[^,]*),?)?([0-9]{1,%d})?" % (MOST_DIGITS, MOST_DIGITS))
+_TYPES = {
+    b"0": (PacketType.CONNECT, False),
+    b"1": (PacketType.DISCONNECT, False),
+    b"2": (PacketType.EVENT, False),
+    b"3": (PacketType.ACK, False),
+    b"4": (PacketType.CONNECT_ERROR, False),
+    b"5": (PacketType.EVENT, True),
+    b"6": (PacketType.ACK, True),
+}
+"""What the digit of a type stands for, and whether attachments may follow."""
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
 """orjson sees what an instance holds itself: the defaults of its class may be missing there."""
 loads = orjson.loads
@@ -51,11 +61,11 @@ def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
 
     Raises ``TypeError`` for what JSON cannot say.
     """
-    try:
-        return _dumps(value, None, _OPTIONS), ()
-    except TypeError:
-        pass
     attachments: list[bytes] = []
+    try:
+        return _dumps(value, _placeholders_into(attachments), _OPTIONS), tuple(attachments)
+    except TypeError:
+        attachments = []
     try:
         text = _dumps(value, _placeholders_into(attachments), _OPTIONS | orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
@@ -150,45 +160,30 @@ def decode(data: bytes, max_attachments: int) -> Packet:
     Raises PacketError for whatever breaks the protocol. A binary packet comes back as EVENT or ACK with its number of
     ``attachments``: its data is complete only after :func:`restore`. The work is linear in the length of ``data``.
     """
-    end = len(data)
-    kind = _TYPES.get(data[1]) if end > 1 else None
-    if kind is None:
+    head = _HEAD.match(data)
+    if head is None:
         raise PacketError("unknown packet type")
-    index = 2
-    attachments = 0
-    binary = kind >= PacketType.BINARY_EVENT
-    if binary:
-        attachments, index = _read_number(data, index, end)
-        if index == 2 or index == end or data[index] != _DASH:
-            raise PacketError("binary packet without its number of attachments")
-        if attachments > max_attachments:
-            raise PacketError(f"{attachments} attachments, at most {max_attachments} are allowed")
-        index += 1
-        kind = PacketType(kind - _BINARY_OFFSET)
-    namespace = "/"
-    if index < end and data[index] == _SLASH:
-        namespace, index = _read_namespace(data, index, end)
-    number, after = _read_number(data, index, end)
-    id = number if after > index else None
-    payload = load(data[after:]) if after < end else None
-    check_payload(kind, payload, id, has_payload=after < end)
+    digit, count, name, number = head.groups()
+    kind, binary = _TYPES[digit]
+    if binary is (count is None):
+        raise PacketError("a number of attachments is for binary packets, and each of them has one")
+    attachments = int(count or 0)
+    if attachments > max_attachments:
+        raise PacketError(f"{attachments} attachments, at most {max_attachments} are allowed")
+    namespace = "/" if name is None else _text_of(name)
+    id = None if number is None else int(number)
+    end = head.end()
+    has_payload = end < len(data)
+    if has_payload and data[end : end + 1].isdigit():
+        raise PacketError("a number has too many digits")
+    payload = load(data[end:]) if has_payload else None
+    check_payload(kind, payload, id, has_payload=has_payload)
     return Packet(kind, namespace, payload, id, attachments)
 
 
-def _read_number(data: bytes, index: int, end: int) -> tuple[int, int]:
-    start = index
-    while index < end and _ZERO <= data[index] <= _NINE:
-        index += 1
-        if index - start > MOST_DIGITS:
-            raise PacketError("a number has too many digits")
-    return (int(data[start:index]) if index > start else 0), index
-
-
-def _read_namespace(data: bytes, index: int, end: int) -> tuple[str, int]:
-    comma = data.find(b",", index, end)
-    stop = end if comma < 0 else comma
+def _text_of(namespace: bytes) -> str:
     try:
-        return data[index:stop].decode(), min(stop + 1, end)
+        return namespace.decode()
     except UnicodeDecodeError:
         raise PacketError("a namespace is not UTF-8") from None
 
@@ -207,11 +202,10 @@ def restore(payload: list[Any], attachments: Sequence[bytes]) -> list[Any]:
     waiting: list[Any] = [payload]
     while waiting:
         container = waiting.pop()
-        items = container.items() if isinstance(container, dict) else enumerate(container)
-        for key, value in list(items):
-            if isinstance(value, dict) and value.get("_placeholder") is True:
-                container[key] = _attachment(value.get("num"), attachments)
-            elif isinstance(value, dict | list):
+        for key, value in container.items() if container.__class__ is dict else enumerate(container):
+            if value.__class__ is dict and value.get("_placeholder") is True:
+                container[key] = _attachment(value.get("num"), attachments)  # in place: the size does not change
+            elif value.__class__ is dict or value.__class__ is list:
                 waiting.append(value)
     return payload
 

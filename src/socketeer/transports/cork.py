@@ -53,4 +53,4 @@ class Cork:
         if frames:
             self._frames, self._size = [], 0
             if not (transport.is_close_frame_sent or transport.is_disconnected):
-                transport.underlying_transport.write(b"".join(frames))
+                cast("Any", transport.underlying_transport).send(b"".join(frames))

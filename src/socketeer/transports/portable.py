@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from socketeer.engine.session import CloseCode
@@ -58,6 +58,13 @@ class PortableWire:
     def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Queue a binary frame."""
         self._push({"type": "websocket.send", "bytes": data}, len(data))
+
+    def send_packet(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
+        """Queue a text frame, if it is not empty, and binary frames."""
+        if text:
+            self.send_text(text)
+        for data in attachments:
+            self.send_binary(data)
 
     def unsent(self) -> int:
         """Count the bytes that the server has not taken yet."""
