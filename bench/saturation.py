@@ -19,6 +19,7 @@ from bench.targets import HERE, TARGETS
 
 _STEPS = ((1, 1), (2, 1), (5, 1), (10, 1), (25, 1), (50, 1), (100, 1), (50, 10), (100, 10))
 _BUSY = 0.95
+_FASTEST = ["fast", "socketioxide", "floor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Step:
 def main(argv: list[str]) -> int:
     """Measure each server under more and more load, and say whether it was kept busy."""
     parser = argparse.ArgumentParser(prog="python -m bench saturation", description="Show that the load saturates.")
-    parser.add_argument("--servers", type=names(TARGETS), default=["fast", "floor"], help="servers (fast,floor)")
+    parser.add_argument("--servers", type=names(TARGETS), default=_FASTEST, help=f"servers ({','.join(_FASTEST)})")
     parser.add_argument("--only", type=names(["echo", "ack"]), default=["echo"], help="workload (echo)")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="the measured window of a step (2)")
     parser.add_argument("--json", type=Path, default=HERE / "saturation.json", help="where to write the steps")

@@ -1,1 +1,1 @@
-"""The Python servers under comparison: one small file each, all with the same four events."""
+"""The Python servers under comparison: one small file each, all with the same events."""
