@@ -51,7 +51,7 @@ def test_frames_leave_in_one_write() -> None:
     cork: Any = Cork(transport)  # type: ignore[arg-type]  # as much of one as is needed
     cork.send(WSMsgType.TEXT, b"a" * 125)
     cork.send(WSMsgType.BINARY, b"b" * 126)
-    cork.send(WSMsgType.TEXT, b"", True, True)
+    cork.send(WSMsgType.TEXT, b"", rsv1=True)
     assert transport.written == []
     cork.flush()
     cork.flush()

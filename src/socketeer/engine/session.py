@@ -185,7 +185,11 @@ class Session:
         if self.state is not State.OPEN:
             return
         try:
-            packet = self.revision.codec.unframe(frame)
+            codec = self.revision.codec
+            if codec.bare_frames:
+                self.receiver.receive_binary(frame)
+                return
+            packet = codec.unframe(frame)
             if packet.binary:
                 self.receiver.receive_binary(packet.data)
                 return

@@ -112,8 +112,10 @@ class WebSocket:
         """Write a text frame, if it is not empty, and the binary frames that belong to it, in one go."""
         wire = self._wire
         if attachments:
-            frame = self._session.revision.codec.frame
-            wire.send_packet(text, [frame(data) for data in attachments], compress)
+            codec = self._session.revision.codec
+            if not codec.bare_frames:
+                attachments = [codec.frame(data) for data in attachments]
+            wire.send_packet(text, attachments, compress)
         elif text:
             wire.send_text(text, compress)
         if wire.congested:

@@ -30,6 +30,7 @@ class EngineV3:
     """Implement ``EngineCodec`` for ``EIO=3``."""
 
     number: int = 3
+    bare_frames: bool = False
 
     def encode_payload(self, packets: Sequence[EnginePacket], *, binary: bool) -> tuple[bytes, str]:
         """Build a binary body for a client that takes one if anything in it is not ASCII, else a text body."""

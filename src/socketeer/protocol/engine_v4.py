@@ -22,6 +22,7 @@ class EngineV4:
     """Implement ``EngineCodec`` for ``EIO=4``."""
 
     number: int = 4
+    bare_frames: bool = True
 
     def encode_payload(self, packets: Sequence[EnginePacket], *, binary: bool) -> tuple[bytes, str]:
         """Build a polling body, which is text whatever the client takes."""

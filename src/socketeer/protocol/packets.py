@@ -85,6 +85,8 @@ class EngineCodec(Protocol):
 
     number: int
     """The revision as the ``EIO`` query parameter gives it."""
+    bare_frames: bool
+    """Whether a binary WebSocket frame is a binary message and nothing else."""
 
     def encode_payload(self, packets: Sequence[EnginePacket], *, binary: bool) -> tuple[bytes, str]:
         """Build a polling body and name its content type; ``binary`` says that the client takes binary bodies."""

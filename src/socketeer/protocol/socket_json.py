@@ -84,7 +84,7 @@ def dump(value: Any) -> tuple[bytes, tuple[bytes, ...]]:
 
 def dump_event(event: Any, args: tuple[Any, ...]) -> bytes | None:
     """Encode an event of JSON values only; None for any other, which takes a longer way."""
-    if event.__class__ is str and event not in RESERVED_EVENTS:
+    if event.__class__ is str and event not in RESERVED_EVENTS and not (args and args[-1].__class__ is bytes):
         try:
             return _dumps([event, *args], None, _OPTIONS)
         except TypeError:
@@ -100,6 +100,8 @@ def dump_arguments(value: Any) -> bytes | None:
     try:
         if value is None:
             return b"[]"
+        if value.__class__ is bytes:
+            return None
         return _dumps(value if value.__class__ is tuple else [value], None, _OPTIONS)
     except TypeError:
         return None

@@ -222,6 +222,8 @@ class Socket(SocketListening):
             if text is not None:
                 self._session.write(nsp.event_prefix + text, ())  # type: ignore[operator]  # there is one: it is plain
                 return
+            self.deliver(encode_event(event, args, nsp).event(nsp.name))
+            return
         body = encode_event(event, args, nsp)
         if ack is not None:
             nsp.driver.call(self.ask, body, PLAIN, self.plain_callback(ack))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, cast
+from typing import Any
 
 from picows import WSMsgType, WSTransport
 
-__all__ = ["Cork"]
+__all__ = ["Cork", "frame"]
 
 _FINAL, _COMPRESSED = 0x80, 0x40
 _SHORT = 126
@@ -15,6 +15,13 @@ _MOST_FRAMES = 16
 _MOST_BYTES = 8192
 """Beyond these the frames leave: handlers may take their time, and large frames are none the better for waiting."""
 _medium = struct.Struct("!BBH").pack
+
+
+def frame(kind: Any, message: bytes, compressed: bool = False) -> bytes:
+    """Put a message of less than 64 KiB into a frame of a server (RFC 6455 section 5.2)."""
+    size = len(message)
+    first = _FINAL | _COMPRESSED | kind if compressed else _FINAL | kind
+    return (bytes((first, size)) if size < _SHORT else _medium(first, _SHORT, size)) + message
 
 
 class Cork:
@@ -26,7 +33,7 @@ class Cork:
     __slots__ = ("_frames", "_size", "_transport")
 
     def __init__(self, transport: WSTransport) -> None:
-        self._transport = transport
+        self._transport: Any = transport
         self._frames: list[bytes] = []
         self._size = 0
 
@@ -35,15 +42,13 @@ class Cork:
         return getattr(self._transport, name)
 
     def send(self, kind: WSMsgType, message: bytes, fin: bool = True, rsv1: bool = False) -> None:
-        """Keep a frame back (RFC 6455 section 5.2)."""
-        size = len(message)
-        if size > _MOST_BYTES:
+        """Keep a frame back; none is a fragment."""
+        if len(message) > _MOST_BYTES:
             self.flush()
             self._transport.send(kind, message, fin, rsv1)
             return
-        first = cast("int", kind) | (_FINAL if fin else 0) | (_COMPRESSED if rsv1 else 0)
-        self._frames.append((bytes((first, size)) if size < _SHORT else _medium(first, _SHORT, size)) + message)
-        self._size += size
+        self._frames.append(frame(kind, message, rsv1))
+        self._size += len(message)
         if len(self._frames) >= _MOST_FRAMES or self._size > _MOST_BYTES:
             self.flush()
 
@@ -53,4 +58,4 @@ class Cork:
         if frames:
             self._frames, self._size = [], 0
             if not (transport.is_close_frame_sent or transport.is_disconnected):
-                cast("Any", transport.underlying_transport).send(b"".join(frames))
+                transport.underlying_transport.send(b"".join(frames))

@@ -101,8 +101,9 @@ class Wire(WSListener):
 
     def send_packet(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
         """Send a text frame, if it is not empty, and binary frames, in one write if they are small."""
-        transport = self._transport
-        cork = self._cork(transport)
+        transport: Any = self._transport
+        cork = transport if transport.__class__ is Cork else Cork(transport)
+        self._transport = cork  # type: ignore[assignment]  # it stands in for one
         if text:
             self.send_text(text, compress)
         for data in attachments:
@@ -110,15 +111,9 @@ class Wire(WSListener):
         if cork is not transport:
             self._uncork(transport)
 
-    def _cork(self, transport: WSTransport) -> WSTransport:
-        """Keep back what is sent from now on; give what keeps it, which may have been there already."""
-        if not isinstance(transport, Cork):
-            self._transport = cast("WSTransport", Cork(transport))
-        return self._transport
-
     def _uncork(self, transport: WSTransport) -> None:
         cork: Any = self._transport
-        if cork is not transport:  # else the connection is gone
+        if cork.__class__ is Cork:  # else the connection is gone
             self._transport = transport
             cork.flush()
 
@@ -199,7 +194,8 @@ class Wire(WSListener):
 
     def _take_one_of_several(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
         """Take a frame that was read together with others; what is sent meanwhile leaves together too."""
-        self._cork(self._transport)
+        if self._transport is transport:
+            self._transport = Cork(transport)  # type: ignore[assignment]  # it stands in for one
         self._take(transport, frame, kind)
         if frame.last_in_buffer:
             self._uncork(transport)
@@ -372,10 +368,13 @@ def make_protocol(wire: Wire, answer: Acceptance, ping: Ping | None) -> Any:
 class _Socket:
     """Show a socket to picows, which sets options that it has already or, in a Unix domain, cannot have."""
 
-    __slots__ = ("fileno",)
+    __slots__ = ("_number",)
 
-    def __init__(self, sock: Any) -> None:
-        self.fileno = sock.fileno
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
 
     def setsockopt(self, *_: Any) -> None:
         pass
@@ -385,30 +384,33 @@ class _Socket:
 
 
 class _Transport:
-    """Be the transport for picows: one whose socket is not asked for anything, which uvloop makes expensive."""
+    """Be the transport for picows: one whose socket is asked for nothing but its number, for uvloop's answers cost."""
 
-    __slots__ = ("_socket", "_transport")
+    __slots__ = ("_number", "_secure", "_transport")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
-        self._socket = -1 if transport.get_extra_info("ssl_object") else transport.get_extra_info("socket").fileno()
+        self._number: int = transport.get_extra_info("socket").fileno()
+        self._secure: Any = transport.get_extra_info("ssl_object")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def send(self, data: bytes) -> None:
         """Write, past the event loop where nothing waits in it: as picows does with single frames."""
-        if self._socket >= 0 and not self._transport.get_write_buffer_size() and not self._transport.is_closing():
+        transport = self._transport
+        if not (self._secure or transport.get_write_buffer_size() or transport.is_closing()):
             try:
-                data = data[os.write(self._socket, data) :]
+                data = data[os.write(self._number, data) :]
             except OSError:
                 pass  # the event loop finds out what it is
         if data:
-            self._transport.write(data)
+            transport.write(data)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        info = self._transport.get_extra_info(name, default)
-        return _Socket(info) if name == "socket" else info
+        if name == "socket":
+            return _Socket(self._number)
+        return self._secure if name == "ssl_object" else default
 
 
 def begin(protocol: Any, transport: Any) -> None:
