@@ -139,6 +139,9 @@ class Polling:
             self.post_cancelled = True
             cancel()
 
+    def let_go(self) -> None:
+        """Keep the session, which is over: requests may still be under way that ask for it."""
+
     # -- from the client
 
     def begin_get(self, wake: Callable[[], None]) -> Response | None:

@@ -257,6 +257,13 @@ class Session:
             if self.conn is not None:
                 self.conn.ended("forced close" if told else reason, description)
             self._on_closed(self)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Undo the cycles of references, so that what is over does not wait for the garbage collector."""
+        self.receiver = _NOBODY
+        self._heartbeat.callback = _nothing
+        self.transport.let_go()
 
     def end_within(self, seconds: float) -> None:
         """End a closing session whose client does not do its part; the heartbeat's timer has nothing else to do."""
@@ -324,6 +331,10 @@ class Session:
             raise RuntimeError(f"a session cannot go from {self.state} to {state}")
         self.state = state
         self.write = _discard
+
+
+def _nothing() -> None:
+    """Stand in for the heartbeat once the session is over."""
 
 
 def _discard(text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:

@@ -152,6 +152,10 @@ class WebSocket:
         """Give away what is buffered: nothing ever is."""
         return []
 
+    def let_go(self) -> None:
+        """Forget the session, which is over."""
+        del self._session
+
 
 class TextWebSocket(WebSocket):
     """Send binary as base64 in text frames, for a client that asked for that with ``b64``."""

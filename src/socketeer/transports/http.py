@@ -194,6 +194,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().handle_websocket_upgrade()
             return
         self.connections.discard(self)
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does: it is a cycle that would wait for the collector
         admission = frontend.engine.check(opening.request)
         if isinstance(admission, Response):
             self.transport.write(refusal(self.server_state, admission.status, admission.headers, admission.body))

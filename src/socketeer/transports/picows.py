@@ -203,7 +203,8 @@ class Wire(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End: the connection is gone."""
         self._transport = transport
-        self.on_lost()
+        on_lost, self.on_lost = self.on_lost, _ignore
+        on_lost()
         sink, self.sink = self.sink, DEAF
         if transport.is_close_frame_sent and not self._closing:  # picows itself found the peer at fault
             handshake: Any = transport.close_handshake
