@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from socketeer.engine.http import ErrorCode, Response, error_response
 from socketeer.engine.jsonp import SCRIPT_HEADERS, read_form, write_script
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Polling"]
 
 _log = logging.getLogger("socketeer.engine.polling")
+
+_CLOSING: Final = State.CLOSING
+_CLOSED: Final = State.CLOSED
 
 _CLOSE, _NOOP = EnginePacket(b"1"), EnginePacket(b"6")
 _BINARY_BODY = "application/octet-stream"
@@ -154,10 +157,10 @@ class Polling:
         if self._wake is not None:
             self._end("overlap from client: two GET requests at a time")
             return error_response(ErrorCode.BAD_REQUEST)
-        if session.state is State.CLOSED or session.transport is not self:
+        if session.state is _CLOSED or session.transport is not self:
             return error_response(ErrorCode.BAD_REQUEST)
         self._wake = wake
-        if self._buffer or session.state is State.CLOSING:
+        if self._buffer or session.state is _CLOSING:
             return self.take()
         self._woken = False
         return None
@@ -172,9 +175,9 @@ class Polling:
             session.conn.flushing(packets)
             session.conn.flushed()
         if not packets:
-            if session.state is State.CLOSING and session.transport is self:
+            if session.state is _CLOSING and session.transport is self:
                 session.end("forced close")
-            packets = [self._last if session.state is State.CLOSED else _NOOP]
+            packets = [self._last if session.state is _CLOSED else _NOOP]
         compress, self._compress = self._compress, False
         body, content_type = session.revision.codec.encode_payload(packets, binary=self._binary)
         if self.jsonp is not None:
@@ -194,7 +197,7 @@ class Polling:
         Gives the answer where the request is refused. A second POST while one is being read ends the session.
         """
         session = self._session
-        if session.state is State.CLOSED or session.transport is not self:
+        if session.state is _CLOSED or session.transport is not self:
             return error_response(ErrorCode.BAD_REQUEST)
         if self._posting is not None:
             session.end("transport error", "overlap from client: two POST requests at a time")
@@ -209,7 +212,7 @@ class Polling:
         """Take the body of the POST that :meth:`begin_post` let in."""
         self._posting = None
         session = self._session
-        if session.state is State.CLOSED:
+        if session.state is _CLOSED:
             return error_response(ErrorCode.BAD_REQUEST)
         binary = _is_binary(content_type)
         try:
@@ -225,7 +228,7 @@ class Polling:
             else:
                 if packet.data == _CLOSE.data:
                     self._last = _NOOP
-                    if session.state is State.CLOSING:
+                    if session.state is _CLOSING:
                         session.end("forced close")
                 session.receive_text(packet.data)
         return Response(200, _OK_HEADERS, b"ok")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.exceptions import PacketError
@@ -56,6 +56,11 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
     State.CLOSING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),
 }
+
+_OPEN: Final = State.OPEN
+_CLOSING: Final = State.CLOSING
+_CLOSED: Final = State.CLOSED
+"""Members as names of their own: CPython 3.11 takes as long to find one by its class as to call a function."""
 
 
 class Write(Protocol):
@@ -137,7 +142,7 @@ class Session:
         self.revision = revision
         self.options = options
         self.wheel = wheel
-        self.state = State.OPEN
+        self.state = _OPEN
         self.receiver = _NOBODY
         self.probe: Probe | None = None
         self.conn: Conn | None = None  # once somebody has asked for it: see conn_of()
@@ -156,7 +161,7 @@ class Session:
 
         A packet that breaks the protocol closes the session with ``parse error``; nothing is raised.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         try:
             kind = data[0] if data else 0
@@ -182,7 +187,7 @@ class Session:
 
     def receive_frame(self, frame: bytes) -> None:
         """Take the content of a binary WebSocket frame."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         try:
             codec = self.revision.codec
@@ -200,7 +205,7 @@ class Session:
 
     def receive_binary(self, data: bytes) -> None:
         """Take a binary message from a polling payload."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         try:
             self.receiver.receive_binary(data)
@@ -217,13 +222,13 @@ class Session:
     @transport.setter
     def transport(self, transport: WebSocket | Polling) -> None:
         self._transport = transport
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             self.write = transport.send  # one call less on the way of every packet
 
     @property
     def writable(self) -> bool:
         """Tell whether a packet would leave at once: what a volatile packet needs."""
-        return self.state is State.OPEN and self.transport.writable
+        return self.state is _OPEN and self.transport.writable
 
     def close(self, reason: str = "forced close") -> None:
         """Close the session from this side, after what is queued has been sent.
@@ -231,20 +236,20 @@ class Session:
         The receiver is told at once. A polling client that does not fetch its last packets within ``close_timeout``
         loses them.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         _log.debug("%s closing: %s", self.id, reason)
-        self._become(State.CLOSING)  # an upgrade may still end, and then takes the last packets with it
+        self._become(_CLOSING)  # an upgrade may still end, and then takes the last packets with it
         self.transport.close()
         self.receiver.session_closed(reason, None)
 
     def end(self, reason: str, description: str | None = None, code: CloseCode = CloseCode.OK) -> None:
         """End the session now: the peer left, broke the protocol or fell silent; ``code`` is for a WebSocket."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         _log.debug("%s closed: %s (%s)", self.id, reason, description or "no description")
-        told = self.state is State.CLOSING
-        self._become(State.CLOSED)
+        told = self.state is _CLOSING
+        self._become(_CLOSED)
         if self.conn is not None:
             self.conn.ending()
         self._drop_probe()
@@ -277,7 +282,7 @@ class Session:
 
     def _beat(self) -> None:
         options = self.options
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             self.end("forced close")
         elif self.revision.server_pings and not self._pinged:
             self._pinged = True
@@ -310,7 +315,7 @@ class Session:
         if self.conn is not None:
             self.conn.fire("upgrade", transport)
         self._flush(packets, transport)
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             transport.close()
 
     def _flush(self, packets: list[EnginePacket], transport: WebSocket) -> None:
@@ -370,7 +375,7 @@ class ObservedSession(Session):
         self._observe(super().receive_binary, data, data, binary=True)
 
     def _observe(self, receive: Callable[[bytes], None], raw: bytes, data: bytes, *, binary: bool) -> None:
-        conn = self.conn if self.state is State.OPEN else None
+        conn = self.conn if self.state is _OPEN else None
         packet = conn.read(data, binary=binary) if conn is not None else None
         receive(raw)
         if conn is not None:
@@ -383,7 +388,7 @@ class ObservedSession(Session):
     @transport.setter
     def transport(self, transport: WebSocket | Polling) -> None:
         self._transport = transport
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             self.write = self._write_observed
 
     def _write_observed(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
@@ -399,7 +404,7 @@ class ObservedSession(Session):
         conn.created(packets)
         if not polling:
             conn.flushing(packets)
-        if self.state is State.OPEN:  # else a listener has closed it
+        if self.state is _OPEN:  # else a listener has closed it
             transport.send(text, attachments, compress)
             if not polling:
                 conn.flushed()

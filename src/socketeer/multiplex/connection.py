@@ -7,7 +7,7 @@ joining a :class:`Link`. A packet that breaks the protocol raises ``PacketError`
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from socketeer.engine.http import Request
 from socketeer.engine.session import Session, State
@@ -23,6 +23,12 @@ __all__ = ["Connection", "Host", "Link", "ParserConnection", "connect"]
 _log = logging.getLogger("socketeer.multiplex")
 
 _loads = socket_json.loads
+
+_CONNECT: Final = PacketType.CONNECT
+_DISCONNECT: Final = PacketType.DISCONNECT
+_EVENT: Final = PacketType.EVENT
+_ACK: Final = PacketType.ACK
+_CONNECT_ERROR: Final = PacketType.CONNECT_ERROR
 _MOST_HEAD = len(b"42") + socket_json.MOST_DIGITS + len(b'["')
 
 
@@ -159,18 +165,18 @@ class Connection:
 
     def _dispatch(self, packet: Packet) -> None:
         kind = packet.type
-        if kind is PacketType.CONNECT:
+        if kind is _CONNECT:
             self._connect(packet)
             return
         link = self._link(packet)
         if link is None:
             return
-        if kind is PacketType.EVENT:
+        if kind is _EVENT:
             link.receive_event(packet.data, packet.id)
-        elif kind is PacketType.ACK:
+        elif kind is _ACK:
             assert packet.id is not None
             link.receive_ack(packet.id, packet.data)
-        elif kind is PacketType.DISCONNECT:
+        elif kind is _DISCONNECT:
             self.detach(packet.namespace)
             link.left("client namespace disconnect")
         else:
@@ -223,7 +229,7 @@ class Connection:
         if len(self.links) + len(self._joining) < self.session.options.max_namespaces:
             self._begin(namespace, auth, query)
         else:
-            self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused("Too many namespaces", None))
+            self._write(_CONNECT_ERROR, namespace, self.session.revision.refused("Too many namespaces", None))
 
     def _connect_again(self, namespace: str, auth: Any) -> None:
         """Let the latest credentials count: a client of revision 5 that gave up and tries again says so by CONNECT."""
@@ -248,14 +254,14 @@ class Connection:
             self._root = link
         self.session.wheel.stop(self._connect_timer)
         self._connect_timer = None
-        self._write(PacketType.CONNECT, namespace, self.session.revision.connected(id, pid))
+        self._write(_CONNECT, namespace, self.session.revision.connected(id, pid))
         self._go_on()
 
     def refuse(self, namespace: str, message: str, data: Any = None) -> None:
         """Answer CONNECT with a refusal; the connection stays, for other namespaces or another try."""
         _log.debug("%s is refused %.100s: %s", self.session.id, namespace, message)
         self._joining.pop(namespace, None)
-        self._write(PacketType.CONNECT_ERROR, namespace, self.session.revision.refused(message, data))
+        self._write(_CONNECT_ERROR, namespace, self.session.revision.refused(message, data))
         self._go_on()
 
     def _write(self, kind: PacketType, namespace: str, data: Any = None) -> None:
@@ -300,7 +306,7 @@ class Connection:
             self._left = set()
         if len(self._left) < self.session.options.max_namespaces:
             self._left.add(namespace)
-        self._write(PacketType.DISCONNECT, namespace)
+        self._write(_DISCONNECT, namespace)
 
     def _connect_timed_out(self) -> None:
         self.session.close("forced close")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from socketeer.protocol import socket_json
 from socketeer.protocol.packets import Packet, PacketType
@@ -12,6 +12,9 @@ from socketeer.protocol.parsers import Decoder, Parser
 __all__ = ["Body", "Encoded", "Format", "JsonBody", "JsonFormat", "ParserFormat"]
 
 _MESSAGE = b"4"
+
+_EVENT: Final = PacketType.EVENT
+_ACK: Final = PacketType.ACK
 
 
 class Encoded(NamedTuple):
@@ -54,7 +57,7 @@ class Format(Protocol):
     def packet(self, kind: PacketType, namespace: str, data: Any = None) -> Encoded:
         """Encode a packet that is not an event: CONNECT, DISCONNECT or CONNECT_ERROR."""
 
-    def prefix(self, namespace: str, kind: PacketType = PacketType.EVENT) -> bytes | None:
+    def prefix(self, namespace: str, kind: PacketType = _EVENT) -> bytes | None:
         """Give what stands before the id and the JSON of every plain event or acknowledgement of a namespace.
 
         None where they are no JSON.
@@ -77,7 +80,7 @@ class JsonBody(NamedTuple):
     def event(self, namespace: str, id: int | None = None) -> Encoded:
         """Make it an EVENT; ``id`` asks for an acknowledgement."""
         attachments = self.attachments
-        text = socket_json.encode(PacketType.EVENT, namespace, id, self.text, len(attachments))
+        text = socket_json.encode(_EVENT, namespace, id, self.text, len(attachments))
         return Encoded(text, attachments, self.args)
 
     def marked(self, offset: str) -> JsonBody:
@@ -105,7 +108,7 @@ class JsonFormat:
             return Encoded(b"43%d%b" % (id, text))
         if len(attachments) > self._max_attachments:
             raise self._too_many(attachments)
-        return Encoded(socket_json.encode(PacketType.ACK, namespace, id, text, len(attachments)), attachments)
+        return Encoded(socket_json.encode(_ACK, namespace, id, text, len(attachments)), attachments)
 
     def _too_many(self, attachments: tuple[bytes, ...]) -> ValueError:
         most = self._max_attachments
@@ -118,7 +121,7 @@ class JsonFormat:
             raise TypeError(f"a packet of the type {kind.name} cannot carry binary values")
         return Encoded(socket_json.encode(kind, namespace, body=body))
 
-    def prefix(self, namespace: str, kind: PacketType = PacketType.EVENT) -> bytes:
+    def prefix(self, namespace: str, kind: PacketType = _EVENT) -> bytes:
         """Give what stands before the id and the JSON of every plain event or acknowledgement of a namespace."""
         return socket_json.encode(kind, namespace)
 
@@ -149,7 +152,7 @@ class _ParserBody:
     def event(self, namespace: str, id: int | None = None) -> Encoded:
         if id is None and namespace == self._namespace:
             return self._event
-        packet = Packet(PacketType.EVENT, namespace, [*self.args, *self._offset], id)
+        packet = Packet(_EVENT, namespace, [*self.args, *self._offset], id)
         return self._format.encode(packet)._replace(args=self.args)
 
     def marked(self, offset: str) -> Body:
@@ -170,13 +173,13 @@ class ParserFormat:
 
     def ack(self, args: list[Any], namespace: str, id: int) -> Encoded:
         """Encode an acknowledgement."""
-        return self.encode(Packet(PacketType.ACK, namespace, args, id))
+        return self.encode(Packet(_ACK, namespace, args, id))
 
     def packet(self, kind: PacketType, namespace: str, data: Any = None) -> Encoded:
         """Encode a packet that is not an event."""
         return self.encode(Packet(kind, namespace, data))
 
-    def prefix(self, namespace: str, kind: PacketType = PacketType.EVENT) -> None:
+    def prefix(self, namespace: str, kind: PacketType = _EVENT) -> None:
         """Give none."""
 
     def decoder(self) -> Decoder:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence, Set
 from enum import Enum
 from threading import get_ident
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from socketeer.adapters.base import PLAIN, Flags, LostSession, Selection
 from socketeer.engine.conn import Conn, conn_of
@@ -60,6 +60,12 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
     State.LEAVING: frozenset({State.DISCONNECTED}),
     State.DISCONNECTED: frozenset(),
 }
+
+_JOINING: Final = State.JOINING
+_CONNECTED: Final = State.CONNECTED
+_LEAVING: Final = State.LEAVING
+_DISCONNECTED: Final = State.DISCONNECTED
+"""See :mod:`socketeer.engine.session`."""
 
 
 _RECOVERABLE = frozenset(
@@ -116,7 +122,7 @@ class Socket(SocketListening):
         self._session = connection.session
         self._open = True  # whether it may send: until the client has left
         self._plain = nsp.event_prefix is not None  # whether nothing stands between emit() and the session
-        self._state = State.JOINING
+        self._state = _JOINING
         self._shared = nsp.handlers.by_event
         self._handlers: Handlers | None = None
         self._any: tuple[Handler, ...] = ()
@@ -137,7 +143,7 @@ class Socket(SocketListening):
     @property
     def connected(self) -> bool:
         """Tell whether the client is in the namespace; for ``disconnecting`` handlers it still is."""
-        return self.takes_events or self._state is State.LEAVING
+        return self.takes_events or self._state is _LEAVING
 
     @property
     def disconnected(self) -> bool:
@@ -147,12 +153,12 @@ class Socket(SocketListening):
     @property
     def takes_events(self) -> bool:
         """Tell whether what the client sends is still dispatched."""
-        return self._state is State.CONNECTED and self._open
+        return self._state is _CONNECTED and self._open
 
     @property
     def joining(self) -> bool:
         """Tell whether the middleware is still at work."""
-        return self._state is State.JOINING
+        return self._state is _JOINING
 
     @property
     def rooms(self) -> Set[str]:
@@ -235,7 +241,7 @@ class Socket(SocketListening):
         nsp = self.nsp
         if not nsp.recovery:
             self.deliver(body.event(nsp.name), flags)
-        elif self._state is State.JOINING:
+        elif self._state is _JOINING:
             self.deliver((nsp.adapter.stamp(body, self._lost) if self.recovers else body).event(nsp.name), flags)
         else:  # so that it is kept for the client
             nsp.adapter.broadcast(body, Selection((self.id,)), flags)
@@ -297,7 +303,7 @@ class Socket(SocketListening):
         self.nsp.driver.call(self._join, room_names(rooms))
 
     def _join(self, rooms: tuple[str, ...]) -> None:
-        if self._state in (State.JOINING, State.CONNECTED):
+        if self._state in (_JOINING, _CONNECTED):
             _log.debug("%s joins %r", self.id, rooms)
             self.nsp.adapter.add(self, rooms)
 
@@ -325,7 +331,7 @@ class Socket(SocketListening):
             self._shut()
             connection.leave(self.nsp.name)
             self.left("server namespace disconnect")
-        elif self._state is State.JOINING:
+        elif self._state is _JOINING:
             self.nsp.refuse(self, "Connection refused", None)
 
     # -- from the connection
@@ -368,13 +374,13 @@ class Socket(SocketListening):
 
     def left(self, reason: str, description: str | None = None) -> None:
         """Go through the end of the socket: ``disconnecting``, the rooms, ``disconnect``."""
-        if self._state is State.JOINING:
+        if self._state is _JOINING:
             self._shut()
-            self._become(State.DISCONNECTED)
+            self._become(_DISCONNECTED)
             if self.recovered:
                 self._persist(reason)
             self.nsp.give_up(self)
-        elif self._state is State.CONNECTED:
+        elif self._state is _CONNECTED:
             self._shut()
             self._depart(reason, description)
 
@@ -385,10 +391,10 @@ class Socket(SocketListening):
             self._leave(reason, description)
 
     def _leave(self, reason: str, description: str | None) -> None:
-        if self._state is not State.CONNECTED:
+        if self._state is not _CONNECTED:
             return
         self._admit_waiting()
-        self._become(State.LEAVING)
+        self._become(_LEAVING)
         self._fire_disconnecting(reason, description)
 
     def _fire_disconnecting(self, reason: str, description: str | None) -> None:
@@ -398,7 +404,7 @@ class Socket(SocketListening):
             self._gone(reason, description)
 
     def _gone(self, reason: str, description: str | None) -> None:
-        self._become(State.DISCONNECTED)
+        self._become(_DISCONNECTED)
         _log.debug("%s disconnected from %s: %s", self.id, self.nsp.name, reason)
         self._persist(reason)
         self.nsp.forget(self)
@@ -446,7 +452,7 @@ class Socket(SocketListening):
         if self._lost is not None and not self.nsp.adapter.covers(self._lost):
             self._session.end("transport error", "what the client missed was forgotten while its middleware ran")
             return
-        self._become(State.CONNECTED)
+        self._become(_CONNECTED)
         _log.debug("%s connected to %s", self.id, self.nsp.name)
         self.nsp.remember(self)
         self._waiting = []
@@ -546,7 +552,7 @@ class Socket(SocketListening):
         return bool(self._any or self._handlers_of(event))
 
     def _dispatch(self, args: list[Any], id: int | None) -> None:
-        if self._state is not State.CONNECTED:
+        if self._state is not _CONNECTED:
             return
         event = args[0]
         handlers = self._handlers_of(event)
