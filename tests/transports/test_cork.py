@@ -13,7 +13,7 @@ from socketeer import Server, Socket
 from socketeer.transports.cork import Cork
 from tests.support.serving import serving
 
-TEXT, CLOSE = 0x1, 0x8
+TEXT, CLOSE, PONG = 0x1, 0x8, 0xA
 
 
 class _Underlying:
@@ -106,6 +106,10 @@ def _read_until_closed(connection: sockets.socket) -> list[tuple[int, bytes]]:
     data = b""
     while chunk := connection.recv(65536):
         data += chunk
+    return _split(data)
+
+
+def _split(data: bytes) -> list[tuple[int, bytes]]:
     frames = []
     while data:
         size, start = data[1], 2
@@ -116,7 +120,24 @@ def _read_until_closed(connection: sockets.socket) -> list[tuple[int, bytes]]:
     return frames
 
 
-def test_a_burst_is_answered_in_order_before_the_close_frame() -> None:
+def _connected(port: int) -> sockets.socket:
+    client = sockets.create_connection(("127.0.0.1", port), timeout=10)
+    client.sendall(
+        b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n\r\n"
+    )
+    received = b""
+    while b"0{" not in received:
+        received += client.recv(4096)
+    client.sendall(_frame(b"40"))
+    while b"40{" not in received:
+        received += client.recv(4096)
+    return client
+
+
+@pytest.fixture
+def io() -> Server:
+    """Make a server that answers."""
     io = Server()
 
     @io.event
@@ -127,21 +148,30 @@ def test_a_burst_is_answered_in_order_before_the_close_frame() -> None:
     def ask(socket: Socket, text: str) -> str:
         return text
 
+    return io
+
+
+def test_a_burst_is_answered_in_order_before_the_close_frame(io: Server) -> None:
     texts = [*("x" * size for size in (1, 100, 126, 5000, 8192, 9000)), *map(str, range(40))]
     burst = b"".join(_frame(b'42["echo","%b"]' % text.encode()) for text in texts)
     burst += _frame(b'427["ask","last"]') + _frame(b"\x03\xe8", 0x88)
-    with serving(io, "fast") as running, sockets.create_connection(("127.0.0.1", running.port), timeout=10) as client:
-        client.sendall(
-            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n\r\n"
-        )
-        received = b""
-        while b"0{" not in received:
-            received += client.recv(4096)
-        client.sendall(_frame(b"40"))
-        while b"40{" not in received:
-            received += client.recv(4096)
+    with serving(io, "fast") as running, _connected(running.port) as client:
         client.sendall(burst)
         frames = _read_until_closed(client)
     expected = [(TEXT, b'42["echo","%b"]' % text.encode()) for text in texts]
     assert frames == [*expected, (TEXT, b'437["last"]'), (CLOSE, b"\x03\xe8")]
+
+
+@pytest.mark.parametrize("texts", [1, 2])
+def test_a_ping_at_the_end_of_a_burst_keeps_nothing_back(io: Server, texts: int) -> None:
+    burst = b"".join(_frame(b'42["echo","%d"]' % number) for number in range(texts)) + _frame(b"p", 0x89)
+    with serving(io, "fast") as running, _connected(running.port) as client:
+        client.sendall(burst)
+        frames: set[tuple[int, bytes]] = set()
+        data = b""
+        while len(frames) < texts + 1:
+            data += client.recv(4096)
+            frames = set(_split(data))
+        assert frames == {(PONG, b"p"), *((TEXT, b'42["echo","%d"]' % number) for number in range(texts))}
+        running.call(io.emit, "later", 1)
+        assert _split(client.recv(4096)) == [(TEXT, b'42["later",1]')]

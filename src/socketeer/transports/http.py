@@ -165,11 +165,12 @@ class HttpProtocol(HttpToolsProtocol):
             return None
         if parser.get_http_version() != "1.1" or parser.get_method() != b"GET" or not self._should_upgrade():
             return None
-        fields = dict(self.headers)
+        headers = [(name, value.rstrip(b" \t")) for name, value in self.headers]
+        fields = dict(headers)
         key = valid_key(fields)
         if key is None or (self._behind_proxy and not fields.keys().isdisjoint(_OF_PROXIES)):
             return None
-        if head_size(len(url), self.headers) > engine.options.max_header_bytes:
+        if head_size(len(url), headers) > engine.options.max_header_bytes:
             return None
         path, _, query = url.partition(b"?")
         try:
@@ -177,7 +178,7 @@ class HttpProtocol(HttpToolsProtocol):
                 "GET",
                 path.decode("ascii"),
                 query,
-                self.headers,
+                headers,
                 address=self.client[0] if self.client else "",
                 secure=self.scheme == "https",
                 upgrade=True,
@@ -188,7 +189,10 @@ class HttpProtocol(HttpToolsProtocol):
         return _Opening(request, key)
 
     def handle_websocket_upgrade(self) -> None:
-        """Take the end of a request that opens a WebSocket."""
+        """Take the end of a request that opens a WebSocket: nothing of HTTP is to come on this connection."""
+        self._unset_keepalive_if_required()
+        if self._open is not None and not self._open.response_complete:
+            self._open.lost()
         opening, frontend = self._opening, self._frontend
         if opening is None or frontend is None:
             super().handle_websocket_upgrade()

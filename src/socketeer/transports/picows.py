@@ -113,7 +113,7 @@ class Wire(WSListener):
 
     def _uncork(self, transport: WSTransport) -> None:
         cork: Any = self._transport
-        if cork.__class__ is Cork:  # else the connection is gone
+        if cork.__class__ is Cork:  # else it was done, or the connection is gone
             self._transport = transport
             cork.flush()
 
@@ -196,6 +196,8 @@ class Wire(WSListener):
         """Take a frame that was read together with others; what is sent meanwhile leaves together too."""
         if self._transport is transport:
             self._transport = Cork(transport)  # type: ignore[assignment]  # it stands in for one
+            # The last frame may be a ping, which picows answers and does not show.
+            asyncio.get_running_loop().call_soon(self._uncork, transport)
         self._take(transport, frame, kind)
         if frame.last_in_buffer:
             self._uncork(transport)
