@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 SOURCES := $(wildcard src tests bench examples docs/hooks.py hatch_build.py)
-NODE_LOCKS := $(wildcard tests/js/package-lock.json tests/ts/package-lock.json bench/node/package-lock.json bench/package-lock.json)
+NODE_LOCKS := $(wildcard tests/js/package-lock.json tests/ts/package-lock.json bench/node/package-lock.json)
 NODE_STAMPS := $(NODE_LOCKS:package-lock.json=node_modules/.stamp)
 
 .PHONY: help install demo test parity check format docs bench build clean
@@ -57,8 +57,7 @@ docs: $(VENV)/.dev
 
 # The figures and the charts, in bench/; `python -m bench --help` names the other things it measures.
 bench: install
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench plot
+	$(BIN)/python -m bench; status=$$?; $(BIN)/python -m bench plot; exit $$status
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build

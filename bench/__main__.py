@@ -37,6 +37,7 @@ def main() -> int:
         rounds=options.rounds,
         seconds=options.seconds,
         warm_up=0.3 if options.quick else 0.8,
+        warm=not options.quick,
         patience=options.patience,
         most_clients=options.clients,
     )
@@ -95,12 +96,14 @@ def _options() -> argparse.Namespace:
         default=0.0,
         help="seconds for which a run disturbed by other programs is repeated (0)",
     )
-    parser.add_argument("--json", type=Path, default=HERE / "results.json", help="where to write all samples")
+    parser.add_argument("--json", type=Path, help="where to write all samples (results.json, part.json for a part)")
     parser.add_argument("--long", action="store_true", help="print a table for each workload, with all details")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.seconds = options.seconds or (1.0 if options.quick else 1.5)
+    whole = not (options.quick or options.only or options.servers)
+    options.json = options.json or HERE / ("results.json" if whole else "part.json")
     options.only = options.only or list(SCENARIOS)
     options.clients = options.clients or (_QUICK_CLIENTS if options.quick else None)
     return options

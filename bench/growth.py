@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     if not ready():
         return 2
-    settings = Settings(options.rounds, options.seconds, warm_up=0.5, patience=0.0, most_clients=None)
+    settings = Settings(options.rounds, options.seconds, warm_up=0.5, warm=True, patience=0.0, most_clients=None)
     curves: list[dict[str, Any]] = []
     code = attempt(lambda: _measure(options, settings, curves))
     if curves:

@@ -63,7 +63,8 @@ def bounded(scenario: Scenario, settings: Settings) -> Scenario:
             f"raise it (ulimit -Hn), or measure fewer by --clients"
         )
     print(f"bench: {scenario.name}: {missing} clients fewer, for the limit of open files is {limit:,}", file=sys.stderr)
-    return replace(scenario, clients=scenario.clients - missing)
+    fewer = min(missing, scenario.others)
+    return replace(scenario, clients=scenario.clients - (missing - fewer), others=scenario.others - fewer)
 
 
 def _quiet_run(number: int, scenario: Scenario, target: Target, settings: Settings) -> Run:
@@ -108,7 +109,7 @@ def run(number: int, scenario: Scenario, target: Target, settings: Settings) -> 
     if done.returncode:
         raise TargetError(f"{scenario.name} against {target.title} failed, see above")
     sample = Sample(**json.loads(done.stdout))
-    return Run(number, scenario.name, target.name, server.versions, scenario.clients, sample)
+    return Run(number, scenario.name, target.name, server.versions, scenario.clients + scenario.others, sample)
 
 
 def _job(scenario: Scenario, settings: Settings, server: Running, core: int | None) -> Job:
@@ -117,6 +118,7 @@ def _job(scenario: Scenario, settings: Settings, server: Running, core: int | No
         pid=server.pid,
         core=core,
         warm_up=settings.warm_up,
+        warm_count=scenario.warm_count if settings.warm else 0,
         seconds=max(settings.seconds, scenario.least_seconds),
         clients=scenario.clients,
         in_flight=scenario.in_flight,

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not ready():
         return 2
-    settings = Settings(1, options.seconds, warm_up=0.5, patience=0.0, most_clients=None)
+    settings = Settings(1, options.seconds, warm_up=0.5, warm=True, patience=0.0, most_clients=None)
     found: list[Step] = []
     code = attempt(lambda: found.extend(_steps(options, settings)))
     if found:

@@ -24,6 +24,7 @@ from bench.proc import two_cores
 from bench.report.results import machine
 from bench.report.tables import Table, as_text, where
 from bench.targets import HERE, INCUMBENT, NODE, TARGETS, running
+from bench.targets import program as runnable
 
 _TOP = 10
 _COUNT_MODULES = "import sys; before = len(sys.modules); import {}; print(len(sys.modules) - before)"
@@ -126,6 +127,7 @@ def tables(facts: dict[str, Any]) -> list[Table]:
 def measure_import(name: str, times: int) -> Import:
     """Return the medians over fresh processes, each beside one that imports nothing."""
     package, language, program = PACKAGES[name]
+    program = (runnable(program[0]), *program[1:])
     command = (
         [*program, "-c", f"import {package}"] if language == "python" else [*program, "-e", f"require('{package}')"]
     )

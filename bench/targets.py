@@ -10,6 +10,7 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bench import cargo
@@ -110,7 +111,7 @@ def install(target: Target) -> None:
         _step("install Node's socket.io", [npm, "ci", "--no-audit", "--no-fund"], NODE)
     elif target.name.startswith("python-socketio") and not _holds(_INSTALLED, REQUIREMENTS.read_text()):
         print("bench: install python-socketio into bench/.venv", flush=True)
-        venv.create(INCUMBENT, with_pip=True)
+        venv.create(INCUMBENT, with_pip=True, symlinks=True)
         pip = [str(INCUMBENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
         _step("install python-socketio", [*pip, "-r", str(REQUIREMENTS)], HERE)
         _INSTALLED.write_text(REQUIREMENTS.read_text())
@@ -120,10 +121,10 @@ def install(target: Target) -> None:
 
 def _build_in_rust() -> None:
     try:
-        program = _tool("cargo")
-        cargo.prepare(program)
-        _step("build socketioxide", [program, "build", "--release", "--locked", "--target-dir", "target"], cargo.BUILD)
-    except (TargetError, subprocess.CalledProcessError) as error:
+        builder = _tool("cargo")
+        cargo.prepare(builder)
+        _step("build socketioxide", [builder, "build", "--release", "--locked", "--target-dir", "target"], cargo.BUILD)
+    except (TargetError, ValueError, OSError, subprocess.CalledProcessError) as error:
         raise TargetSkipped(str(error)) from error
 
 
@@ -135,7 +136,7 @@ def running(target: Target, core: int | None, feature: str = PLAIN) -> Iterator[
     """
     port = _free_port()
     process = subprocess.Popen(
-        [_tool(target.command[0]), *target.command[1:], str(port), feature],
+        [program(target.command[0]), *target.command[1:], str(port), feature],
         cwd=HERE.parent,
         env={"PYTHONDONTWRITEBYTECODE": "1", **os.environ, "NODE_ENV": "production"},
         stdout=subprocess.PIPE,
@@ -187,6 +188,17 @@ def _tool(name: str) -> str:
     path = shutil.which(name, path=folders)
     if path is None:
         raise TargetError(f"{name} is not installed")
+    return path
+
+
+@cache
+def program(name: str) -> str:
+    """Return the path of a program that runs as it is: ``node`` from PyPI is a script that starts another process."""
+    path = _tool(name)
+    if name == "node":
+        path = subprocess.run(
+            [path, "-p", "process.execPath"], capture_output=True, text=True, check=True
+        ).stdout.strip()
     return path
 
 

@@ -13,6 +13,7 @@ class Job:
     pid: int
     core: int | None
     warm_up: float
+    warm_count: int
     seconds: float
     clients: int
     in_flight: int
@@ -27,4 +28,4 @@ class Job:
     @property
     def window(self) -> Window:
         """Return the time in which to measure."""
-        return Window(self.pid, self.warm_up, self.seconds)
+        return Window(self.pid, self.warm_up, self.seconds, self.warm_count)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from bench.proc import cpu_seconds, machine_cpu_seconds, resident_bytes
@@ -15,6 +15,7 @@ _CLOSING_TURNS = 3
 _LOOK = 0.05
 _QUIET = 0.04
 _QUIET_LOOKS = 6
+_MOST_WARM_UP = 8.0
 _BUCKETS = 57 << 7  # for every count of nanoseconds below 2**63
 
 
@@ -163,15 +164,15 @@ class Meter:
     async def until_quiet(self) -> Sample:
         """Return what happened until the server had nothing left to do; the wait that shows it is no part of it."""
         sample, quiet = self.sample(), 0
-        wall = sample.wall
+        busy = sample
         while quiet < _QUIET_LOOKS:
             await asyncio.sleep(_LOOK)
             before, sample = sample, self.sample()
             if sample.server_cpu - before.server_cpu < _QUIET * _LOOK:
                 quiet += 1
             else:
-                wall, quiet = sample.wall, 0
-        return replace(sample, wall=wall)
+                busy, quiet = sample, 0
+        return replace(sample, wall=busy.wall, load_cpu=busy.load_cpu, other_cpu=busy.other_cpu)
 
     def _reading(self) -> tuple[float, float, float, float, float]:
         server = cpu_seconds(self._pid)
@@ -180,15 +181,20 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How long to warm the server up and how long to measure, and whose CPU to read."""
+    """How long to warm the server up and how long to measure, and whose CPU to read.
+
+    The server is warm after ``warm_up`` seconds and ``warm_count`` messages or what else is counted, but 8 seconds are
+    enough in any case.
+    """
 
     pid: int
     warm_up: float
     seconds: float
+    warm_count: int = 0
 
     async def measure(self, tally: Tally, finish: Callable[[], None] | None = None) -> Sample:
         """Measure while the clients run; ``finish`` may add to the latencies at the end."""
-        await asyncio.sleep(self.warm_up)
+        await self._warm_up(tally)
         meter = Meter(self.pid, tally)
         await asyncio.sleep(self.seconds)
         tally.stopping = True
@@ -198,6 +204,14 @@ class Window:
         if not sample.count:
             raise LoadError(f"nothing came back within {self.seconds} s")
         return sample
+
+    async def _warm_up(self, tally: Tally) -> None:
+        """Wait until the server has done a thing often enough for its compiler to have made the most of it."""
+        begun, enough = time.perf_counter(), tally.count + self.warm_count
+        await asyncio.sleep(self.warm_up)
+        while tally.count < enough and time.perf_counter() - begun < _MOST_WARM_UP:
+            tally.check()
+            await asyncio.sleep(_LOOK)
 
     async def measure_and_drain(self, tally: Tally) -> Sample:
         """Measure, and wait for the last answers: some servers complain about clients that went before."""

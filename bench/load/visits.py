@@ -11,7 +11,7 @@ from bench.load.messages import measure_workers
 from bench.load.meter import LoadError, Meter, Sample, Tally
 from bench.proc import resident_bytes
 
-_MOST_VISITS = 20_000  # the kernel keeps the port of each for a minute
+_MOST_VISITS = 60_000
 _REHEARSAL = 200
 _MEMBERS = 10
 _SHARED = 50
@@ -104,12 +104,13 @@ async def _timed_connect(port: int, client: Client) -> None:
 
 
 async def _rehearse(job: Job, tally: Tally) -> None:
-    """Let some clients come and vanish, so that nothing happens for the first time in what is measured."""
-    clients = [Visitor(tally) for _ in range(min(_REHEARSAL, job.clients))]
-    await connect_all(job.port, clients)
+    """Let some clients come and vanish, so often that a compiler has made the most of it."""
     meter = Meter(job.pid, tally)
-    for client in clients:
-        client.reset()
+    for _ in range(0, max(job.warm_count, 1), _REHEARSAL):
+        clients = [Visitor(tally) for _ in range(min(_REHEARSAL, job.clients))]
+        await connect_all(job.port, clients)
+        for client in clients:
+            client.reset()
     await meter.until_quiet()
 
 

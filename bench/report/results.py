@@ -43,9 +43,13 @@ class Results:
         """Return a warning that names the scenarios during which other programs kept the machine busy."""
         disturbed = []
         for name in SCENARIOS:
-            shares = [run.sample.disturbance for run in self.runs if run.scenario == name]
-            if shares and median(shares) > QUIET:
-                disturbed.append(f"{name} ({median(shares):.0%} of a core)")
+            shares: dict[str, list[float]] = {}
+            for run in self.runs:
+                if run.scenario == name:
+                    shares.setdefault(run.target, []).append(run.sample.disturbance)
+            most = max((median(of_one) for of_one in shares.values()), default=0.0)
+            if most > QUIET:
+                disturbed.append(f"{name} ({most:.0%} of a core)")
         return (
             f"Not to be quoted, for other programs were busy meanwhile: {', '.join(disturbed)}" if disturbed else None
         )

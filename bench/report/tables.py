@@ -48,7 +48,7 @@ def workload(name: str, rows: list[Row]) -> str:
     """Return the title of a workload, with the number of clients if there were fewer than the plan has."""
     scenario = SCENARIOS[name]
     fewer = min(row.clients for row in rows)
-    return scenario.title if fewer == scenario.clients else f"{scenario.title} ({fewer:,} clients)"
+    return scenario.title if fewer == scenario.clients + scenario.others else f"{scenario.title} ({fewer:,} clients)"
 
 
 def short(results: Results, *, titles: bool) -> list[Table]:

@@ -17,7 +17,7 @@ from bench.runs import bounded, pairs
 from bench.targets import DEFAULT_TARGETS, TARGETS, TargetError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SETTINGS = Settings(rounds=1, seconds=1.0, warm_up=0.1, patience=0.0, most_clients=None)
+SETTINGS = Settings(rounds=1, seconds=1.0, warm_up=0.1, warm=False, patience=0.0, most_clients=None)
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

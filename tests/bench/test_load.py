@@ -73,6 +73,7 @@ def job(scenario: Scenario, server: Running) -> Job:
         pid=server.pid,
         core=None,
         warm_up=0.05,
+        warm_count=0,
         seconds=max(0.2, scenario.least_seconds),
         clients=few,
         in_flight=scenario.in_flight,
