@@ -87,7 +87,8 @@ def _measure(options: argparse.Namespace, settings: Settings, curves: list[dict[
     for series in SERIES:
         if series.name in options.only:
             print(f"\n{series.title} against {series.grows}, {series.scenario.measure}, {series.scenario.unit}")
-            curves += _curves(series, targets, options.most, settings)
+            able = [target for target in targets if target.can(series.scenario)]
+            curves += _curves(series, able, options.most, settings)
 
 
 def _curves(series: Series, targets: list[Target], most: int, settings: Settings) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bench import plot, soak, startup
+from bench import plot, saturation, soak, startup
 from bench.report.results import Results, read
 from bench.report.summary import OURS, label
 from bench.report.tables import Table, aims, as_markdown, figure, shares, short, where
@@ -83,7 +83,12 @@ def _saturation(facts: dict[str, Any]) -> str:
         found = [steps.get((target, clients, in_flight)) for target in targets]
         cells = [shares(step["per_second"], step["server"], step["load"]) if step else "" for step in found]
         lines.append([str(clients), str(in_flight), *cells])
-    return as_markdown(Table("Thousands a second, and how much of their cores server / load used, %", lines))
+    table = as_markdown(Table("Thousands a second, and how much of their cores server / load used, %", lines))
+    found_out = []
+    for target in targets:
+        of_one = [saturation.Step(**step) for key, step in steps.items() if key[0] == target]
+        found_out.append(f"- *{label(target)}*: {saturation.verdict(of_one)}")
+    return "\n".join([table, *found_out])
 
 
 def _growth(facts: dict[str, Any]) -> str:

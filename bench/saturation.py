@@ -80,7 +80,7 @@ def _steps(options: argparse.Namespace, settings: Settings) -> Iterator[Step]:
                 )
                 print(_line(step), flush=True)
                 steps.append(step)
-            print(f"  {_verdict(steps)}")
+            print(f"  {verdict(steps)}")
             yield from steps
 
 
@@ -88,7 +88,8 @@ def _pairs(text: str) -> list[tuple[int, int]]:
     return [(count(clients), count(in_flight)) for clients, in_flight in (step.split("x") for step in text.split(","))]
 
 
-def _verdict(steps: list[Step]) -> str:
+def verdict(steps: list[Step]) -> str:
+    """Say whether the load kept a server busy, as far as that can be said."""
     busiest = max(steps, key=lambda step: step.server)
     if busiest.server >= _BUSY:
         return f"saturated: {busiest.server:.0%} of its core, while the load used {busiest.load:.0%}"
