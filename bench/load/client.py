@@ -65,10 +65,10 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.tally.connections.discard(self)
-        if self.gone is not None:
-            self.gone.set_result(None)
-        else:
+        if self.gone is None:
             self._fail("the server closed a connection")
+        elif not self.gone.done():  # who waited for it may have been called off
+            self.gone.set_result(None)
 
     def on_answers(self, count: int) -> None:
         """Handle answers that came whole and at once."""
