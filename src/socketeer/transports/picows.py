@@ -416,9 +416,13 @@ class _Transport:
         return self._secure if name == "ssl_object" else default
 
 
+_NOBODY = asyncio.Protocol()
+
+
 def begin(protocol: Any, transport: Any) -> None:
     """Give a connection to the protocol. Event loops switch Nagle's algorithm off by themselves."""
     protocol.connection_made(_Transport(transport))
+    transport.set_protocol(_NOBODY)  # uvloop keeps the last protocol that had no buffer of its own: 2 kB of uvicorn's
     transport.set_protocol(protocol)
 
 
