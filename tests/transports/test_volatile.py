@@ -34,6 +34,8 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
     async def later(socket: Socket, *plans: list[Any]) -> None:
         for plan in plans:
             await asyncio.sleep(0.02)
+            while socket.transport == "polling" and not socket.conn.transport.writable:
+                await asyncio.sleep(0.005)  # until the client polls again
             send(socket, plan)
         await asyncio.sleep(0.02)
         socket.emit("sent", "end")
