@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from socketeer import Server, Socket
-from socketeer.transports.picows import Watched, Wire
 from tests.support.raw import Client
 from tests.support.serving import LANES, serving
 
@@ -89,21 +88,3 @@ def test_a_connection_that_never_sent_anything_volatile_learns_of_it(client: Cli
     assert [event[1] for event in client.events(200)] == list(range(200))
     client.emit("later", [["first"], ["second"]], ["normal", ["third"]], [["fourth"]])
     assert [event[1] for event in client.events(4)] == ["first", "normal", "fourth", "end"]
-
-
-def test_what_is_sent_is_recorded_only_where_it_is_asked_for() -> None:
-    io = Server()
-    with serving(io) as running:
-        client = Client(running.port)
-        socket = running.call(io.sockets.sockets.get, client.join())
-        assert socket is not None
-
-        def emit(volatile: bool, count: int) -> type:
-            for number in range(count):
-                (socket.volatile if volatile else socket).emit("sent", number)
-            return type(socket.conn.transport._wire)  # type: ignore[union-attr]
-
-        kinds = [running.call(emit, volatile, count) for volatile, count in ((False, 1), (False, 99), (True, 1))]
-        assert kinds == [Watched, Wire, Watched]
-        assert running.call(emit, False, 100) is Watched
-        client.close()

@@ -8,9 +8,9 @@ from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from socketeer.engine.deflate import Agreement, Deflater, Inflater, InvalidData, TooLarge
 from socketeer.engine.websocket import Limits
-from socketeer.transports.picows import COPY_LIMIT, Watched, Wire
+from socketeer.transports.picows import Wire
 
-__all__ = ["DeflateWire", "WatchedDeflate"]
+__all__ = ["DeflateWire"]
 
 _TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
 _LEAST_ROOM = 64
@@ -18,6 +18,8 @@ _LEAST_ROOM = 64
 
 class DeflateWire(Wire):
     """Be one WebSocket on picows that uses permessage-deflate as agreed."""
+
+    __slots__ = ("_bits", "_client_takes_over", "_compressed", "_deflate", "_deflater", "_inflater", "_threshold")
 
     def __init__(self, limits: Limits, agreement: Agreement) -> None:
         super().__init__(limits)
@@ -58,10 +60,7 @@ class DeflateWire(Wire):
             compressed = len(message) < len(data)
             if not compressed:
                 message = data
-        if len(message) <= COPY_LIMIT:
-            self._transport.send(kind, message, True, compressed)
-        else:
-            self._send_large(kind, message, compressed)
+        self._add(kind, message, compressed)
 
     def _compress_once(self, data: bytes) -> bytes:
         deflate = self._deflate
@@ -106,12 +105,3 @@ class DeflateWire(Wire):
 
     def _fail_too_large(self) -> None:
         self._fail(WSCloseCode.MESSAGE_TOO_BIG, "message of more than max_http_buffer_size")
-
-
-class WatchedDeflate(Watched, DeflateWire):
-    """Know whether something was sent in this round of the event loop."""
-
-    plain = DeflateWire
-
-
-DeflateWire.watched = WatchedDeflate

@@ -7,29 +7,28 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.common import WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from socketeer.engine.websocket import DEAF, Limits, Sink
-from socketeer.transports.cork import Cork
-from socketeer.transports.rounds import Round, round_of
+from socketeer.transports.outbox import frame_head, outbox_of
 
-__all__ = ["COPY_LIMIT", "Acceptance", "Ping", "Watched", "Wire", "begin", "feed", "make_protocol"]
+__all__ = ["COPY_LIMIT", "Acceptance", "Ping", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
 Ping = tuple[float | None, float | None]
 """The interval of WebSocket pings and the time to answer them, in seconds."""
 
-_TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION, WSMsgType.CLOSE
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_CLOSE, _PING = WSMsgType.CLOSE, WSMsgType.PING
 COPY_LIMIT = 8192
-"""Up to this size picows writes from a buffer of its own; a larger frame is framed in place, in one copy."""
-_FRAME_ROOM = 14
-_FIRST_FRAMES = 64
-"""For how many frames a new WebSocket keeps a record of what is sent, although no volatile packet asks for it."""
+"""Up to this size a frame is copied on its way out; the content of a larger one is written from where it is."""
+_MOST_WAITING = 16
+"""Beyond this many frames, or 8 KB, what waits leaves before the end of the round: handlers may take their time."""
 _HIGH_WATER = 65536
 """The number of unsent bytes from which on the event loop says that they pile up, unless told otherwise."""
 
@@ -59,20 +58,36 @@ _QUIET = _Quiet()
 
 
 class Wire(WSListener):
-    """Be one WebSocket on picows."""
+    """Be one WebSocket on picows. What is sent waits for the end of the round, in the :class:`Outbox`."""
 
-    watched: ClassVar[type[Wire]]
-    """What it is while it keeps a record of what is sent."""
-    _rounds: Round
-    _sent_in: int
-    _unasked: int
+    __slots__ = (
+        "_closing",
+        "_fragmented_size",
+        "_fragmented_text",
+        "_fragments",
+        "_limits",
+        "_outbox",
+        "_waiting",
+        "_waiting_size",
+        "congested",
+        "listed",
+        "on_lost",
+        "sink",
+        "text",
+        "transport",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self.sink: Sink = DEAF
         self.congested = False
         self.on_lost: Callable[[], None] = _ignore
+        self.transport: WSTransport = None  # type: ignore[assignment]  # there from on_ws_connected on
+        self.listed = False  # whether something was sent in this round
+        self.text: bytes | None = None  # all that waits, where that is one small text
+        self._waiting: list[bytes] = []  # or else heads of frames, and frames, and what is in them
+        self._waiting_size = 0
+        self._outbox = outbox_of(asyncio.get_running_loop())
         self._limits = limits
-        self._transport: WSTransport = None  # type: ignore[assignment]  # there from on_ws_connected on
         self._fragments: list[bytes] | None = None
         self._fragmented_text = False
         self._fragmented_size = 0
@@ -87,75 +102,84 @@ class Wire(WSListener):
 
     def send_text(self, data: bytes, compress: bool = True) -> None:
         """Send a text frame."""
-        if len(data) <= COPY_LIMIT:
-            self._transport.send(_TEXT, data)
+        if self.listed or len(data) > COPY_LIMIT:
+            self._add(_TEXT, data)
         else:
-            self._send_large(_TEXT, data)
+            self.listed = True
+            self.text = data
+            self._outbox.add(self)
 
     def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Send a binary frame."""
-        if len(data) <= COPY_LIMIT:
-            self._transport.send(_BINARY, data)
-        else:
-            self._send_large(_BINARY, data)
+        self._add(_BINARY, data)
 
     def send_packet(self, text: bytes, attachments: Sequence[bytes], compress: bool = True) -> None:
-        """Send a text frame, if it is not empty, and binary frames, in one write if they are small."""
-        transport: Any = self._transport
-        cork = transport if transport.__class__ is Cork else Cork(transport)
-        self._transport = cork  # type: ignore[assignment]  # it stands in for one
+        """Send a text frame, if it is not empty, and binary frames."""
         if text:
             self.send_text(text, compress)
         for data in attachments:
             self.send_binary(data, compress)
-        if cork is not transport:
-            self._uncork(transport)
 
-    def _uncork(self, transport: WSTransport) -> None:
-        cork: Any = self._transport
-        if cork.__class__ is Cork:  # else it was done, or the connection is gone
-            self._transport = transport
-            cork.flush()
+    def _add(self, kind: WSMsgType, data: bytes, compressed: bool = False) -> None:
+        """Put a frame behind those that wait."""
+        waiting = self._waiting
+        if not self.listed:
+            self.listed = True
+            self._outbox.add(self)
+        elif self.text is not None:
+            waiting.append(frame_head(_TEXT, len(self.text)) + self.text)
+            self._waiting_size = len(self.text)
+            self.text = None
+        size = len(data)
+        if size <= COPY_LIMIT:
+            waiting.append(frame_head(kind, size, compressed) + data)
+        else:
+            waiting += (frame_head(kind, size, compressed), data)
+        self._waiting_size += size
+        if len(waiting) >= _MOST_WAITING or self._waiting_size > COPY_LIMIT:
+            self.flush()
 
-    def _send_large(self, kind: WSMsgType, data: bytes, compressed: bool = False) -> None:
-        frame = bytearray(_FRAME_ROOM)
-        frame += data
-        self._transport.send_reuse_external_bytearray(kind, frame, _FRAME_ROOM, True, compressed)
+    def flush(self) -> None:
+        """Write what waits, unless nothing may be sent any more."""
+        transport = self.transport
+        text, self.text = self.text, None
+        if text is not None:
+            transport.send(_TEXT, text)
+        elif self._waiting:
+            waiting, self._waiting, self._waiting_size = self._waiting, [], 0
+            if not (transport.is_close_frame_sent or transport.is_disconnected):
+                transport.underlying_transport.send(waiting)  # type: ignore[attr-defined]  # it is a _Transport
 
     def unsent(self) -> int:
-        """Count the bytes that the operating system has not taken yet."""
-        return self._transport.underlying_transport.get_write_buffer_size()
+        """Count the bytes that the operating system has not taken yet; it is offered all of them."""
+        self.flush()
+        return self.transport.underlying_transport.get_write_buffer_size()
 
     def is_writable(self) -> bool:
-        """Tell whether the operating system took everything so far; from now on keep a record, see :class:`Watched`."""
-        self.__class__ = self.watched
-        self._begin_record(0)
-        return not self.unsent()
-
-    def _begin_record(self, frames: int) -> None:
-        self._rounds = round_of(asyncio.get_running_loop())
-        self._sent_in = 0
-        self._unasked = frames
+        """Tell whether the operating system took everything, and nothing was sent in this round."""
+        return not (self.listed or self.unsent())
 
     def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
         """Send a close frame; the peer answers it, and that ends the connection."""
         if not self._closing:
             self._closing = True
-            self._transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any code will do
+            self.flush()
+            self.transport.send_close(code, reason.encode())  # type: ignore[arg-type]  # any code will do
 
     def disconnect(self) -> None:
         """Close the connection behind what is unsent."""
         self._closing = True
-        self._transport.disconnect()
+        self.flush()
+        self.transport.disconnect()
 
     def abort(self) -> None:
         """Close the connection now and throw away what is unsent."""
         self._closing = True
-        self._transport.disconnect(graceful=False)
+        self.transport.disconnect(graceful=False)
 
     def closing_words(self) -> tuple[int, str]:
         """Give the code and the reason of the closing handshake: the peer's, or else this side's (RFC 6455, 7.1.5)."""
-        handshake: Any = self._transport.close_handshake
+        handshake: Any = self.transport.close_handshake
         closing: Any = handshake and (handshake.recv or handshake.sent)
         if not closing:
             return 1006, ""
@@ -171,7 +195,7 @@ class Wire(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Begin: the handshake has been answered."""
-        self._transport = transport
+        self.transport = transport
         if self._limits.max_buffered < _HIGH_WATER:
             transport.underlying_transport.set_write_buffer_limits(self._limits.max_buffered)
 
@@ -179,32 +203,20 @@ class Wire(WSListener):
         """Take a frame, which nearly always is a whole text message, and all that was read."""
         kind = frame.msg_type
         if (
-            kind is _TEXT
-            and frame.last_in_buffer
-            and self._transport is transport
-            and frame.fin
+            frame.fin
             and self._fragments is None
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3 or transport.is_close_frame_sent)
         ):
-            self.sink.receive_text(frame.get_payload_as_bytes())
-        elif frame.last_in_buffer and self._transport is transport:
-            self._take(transport, frame, kind)
-        else:
-            self._take_one_of_several(transport, frame, kind)
-
-    def _take_one_of_several(self, transport: WSTransport, frame: WSFrame, kind: WSMsgType) -> None:
-        """Take a frame that was read together with others; what is sent meanwhile leaves together too."""
-        if self._transport is transport:
-            self._transport = Cork(transport)  # type: ignore[assignment]  # it stands in for one
-            # The last frame may be a ping, which picows answers and does not show.
-            asyncio.get_running_loop().call_soon(self._uncork, transport)
+            if kind is _TEXT:
+                self.sink.receive_text(frame.get_payload_as_bytes())
+                return
+            if kind is _BINARY:
+                self.sink.receive_frame(frame.get_payload_as_bytes())
+                return
         self._take(transport, frame, kind)
-        if frame.last_in_buffer:
-            self._uncork(transport)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End: the connection is gone."""
-        self._transport = transport
         on_lost, self.on_lost = self.on_lost, _ignore
         on_lost()
         sink, self.sink = self.sink, DEAF
@@ -236,6 +248,8 @@ class Wire(WSListener):
             self._take_continuation(frame)
         elif kind is _TEXT or kind is _BINARY:
             self._take_data(frame, kind)
+        elif kind is _PING and not self.congested:  # one who does not read gets no pongs to keep
+            transport.send_pong(frame.get_payload_as_bytes())
 
     def _take_data(self, frame: WSFrame, kind: WSMsgType) -> None:
         if self._fragments is not None:
@@ -271,54 +285,16 @@ class Wire(WSListener):
     def _take_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if not transport.is_close_frame_sent:
             self._closing = True
+            self.flush()
             code = frame.get_close_code()
-            self._transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
-        self._transport.disconnect()
+            self.transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
+        self.transport.disconnect()
 
     def _fail(self, code: WSCloseCode, reason: str) -> None:
         self._fragments = None
         self.close(code, reason)
-        self._transport.disconnect()
+        self.transport.disconnect()
         self.sink.end("transport error", reason)
-
-
-class Watched(Wire):
-    """Know whether something was sent in this round of the event loop, and nothing volatile may follow.
-
-    picows hands each frame to the operating system at once, so that nothing shows what was sent a moment ago. A wire
-    whose first frames pass without anybody asking becomes a plain one, which is faster.
-    """
-
-    plain: ClassVar[type[Wire]] = Wire
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._begin_record(_FIRST_FRAMES)
-
-    def send_text(self, data: bytes, compress: bool = True) -> None:
-        """Send a text frame."""
-        super().send_text(data, compress)
-        self._note()
-
-    def send_binary(self, data: bytes, compress: bool = True) -> None:
-        """Send a binary frame."""
-        super().send_binary(data, compress)
-        self._note()
-
-    def _note(self) -> None:
-        self._sent_in = self._rounds.note()
-        if self._unasked:
-            self._unasked -= 1
-            if not self._unasked:
-                self.__class__ = self.plain  # type: ignore[assignment]  # the class above this one
-
-    def is_writable(self) -> bool:
-        """Tell whether the operating system took everything, and nothing in this round of the event loop."""
-        self._unasked = 0
-        return self._sent_in != self._rounds.number and not self.unsent()
-
-
-Wire.watched = Watched
 
 
 class Acceptance:
@@ -361,7 +337,7 @@ def make_protocol(wire: Wire, answer: Acceptance, ping: Ping | None) -> Any:
         interval,
         min(timeout or interval, interval) if interval else None,
         WSAutoPingStrategy.PING_WHEN_IDLE,
-        True,
+        False,
         wire.max_size,
         None,
         2048,
@@ -386,6 +362,14 @@ class _Socket:
         return 0
 
 
+def _no_writev(number: int, parts: list[bytes]) -> int:
+    raise OSError
+
+
+_writev: Callable[[int, list[bytes]], int] = getattr(os, "writev", _no_writev)
+"""Windows has none."""
+
+
 class _Transport:
     """Be the transport for picows: one whose socket is asked for nothing but its number, for uvloop's answers cost."""
 
@@ -399,16 +383,20 @@ class _Transport:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def send(self, data: bytes) -> None:
+    def send(self, parts: list[bytes]) -> None:
         """Write, past the event loop where nothing waits in it: as picows does with single frames."""
         transport = self._transport
         if not (self._secure or transport.get_write_buffer_size() or transport.is_closing()):
             try:
-                data = data[os.write(self._number, data) :]
+                sent = _writev(self._number, parts)
             except OSError:
-                pass  # the event loop finds out what it is
-        if data:
-            transport.write(data)
+                sent = 0  # the event loop finds out what it is
+            while parts and sent >= len(parts[0]):
+                sent -= len(parts.pop(0))
+            if sent:
+                parts[0] = parts[0][sent:]
+        if parts:
+            transport.writelines(parts)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "socket":

@@ -35,8 +35,8 @@ from socketeer.engine.deflate import Agreement
 from socketeer.engine.http import check_header
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
-from socketeer.transports.deflate import WatchedDeflate
-from socketeer.transports.picows import Acceptance, Ping, Watched, Wire, begin, feed, make_protocol
+from socketeer.transports.deflate import DeflateWire
+from socketeer.transports.picows import Acceptance, Ping, Wire, begin, feed, make_protocol
 
 __all__ = ["WebSocketProtocol", "header_lines", "make_wire", "refusal", "switch", "valid_key"]
 
@@ -85,7 +85,7 @@ class _AsgiWire(Wire):
         self._messages.append(message)
         self._arrived.set()
         if len(self._messages) == self._MOST_WAITING:
-            self._transport.underlying_transport.pause_reading()
+            self.transport.underlying_transport.pause_reading()
 
     async def receive(self) -> dict[str, Any]:
         """Give the next message once there is one."""
@@ -93,14 +93,14 @@ class _AsgiWire(Wire):
             self._arrived.clear()
             await self._arrived.wait()
         message = self._messages.popleft()
-        if len(self._messages) == self._MOST_WAITING - 1 and not self._transport.is_disconnected:
-            self._transport.underlying_transport.resume_reading()
+        if len(self._messages) == self._MOST_WAITING - 1 and not self.transport.is_disconnected:
+            self.transport.underlying_transport.resume_reading()
         return message
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send a message once the peer reads. Raises OSError if it has gone."""
         await self._writable.wait()
-        if self._transport.is_disconnected:
+        if self.transport.is_disconnected:
             raise ClientDisconnected
         if self._closed:
             raise RuntimeError(f"a WebSocket that was closed cannot send {message['type']!r}")
@@ -117,11 +117,11 @@ class _AsgiWire(Wire):
 
     def close(self, code: int | WSCloseCode = 1000, reason: str = "") -> None:
         """Send a close frame; a peer that does not answer it is left alone after a while."""
-        if self._closed or self._transport.is_disconnected:
+        if self._closed or self.transport.is_disconnected:
             return
         self._closed = True
         super().close(code, reason)
-        self._transport.underlying_transport.resume_reading()  # the peer's answer may come behind what waits
+        self.transport.underlying_transport.resume_reading()  # the peer's answer may come behind what waits
         asyncio.get_running_loop().call_later(CLOSING_HANDSHAKE, self.disconnect)
 
     def shutdown(self) -> None:
@@ -314,8 +314,8 @@ def make_wire(
 ) -> tuple[Wire, list[tuple[bytes, bytes]]]:
     """Make the wire of a session, and complete the headers of the answer that opens it."""
     if agreement is None:
-        return Watched(limits), headers
-    return WatchedDeflate(limits, agreement), [*headers, (b"Sec-WebSocket-Extensions", agreement.answer)]
+        return Wire(limits), headers
+    return DeflateWire(limits, agreement), [*headers, (b"Sec-WebSocket-Extensions", agreement.answer)]
 
 
 def switch(
