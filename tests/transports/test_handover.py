@@ -95,3 +95,40 @@ def test_blanks_behind_a_header_do_not_belong_to_it() -> None:
                 client.sendall(b"\x81\x82\0\0\0\x0040")
                 _read_until(client, b"40{")
     assert seen == ["a b", origin] * 2
+
+
+def test_a_kept_connection_is_closed_once_it_has_been_idle_for_long_enough() -> None:
+    with (
+        serving(Server(), "fast", timeout_keep_alive=1) as running,
+        sockets.create_connection(("127.0.0.1", running.port), timeout=10) as client,
+    ):
+        sid = _open_session(client, running.port)
+        client.sendall(_post(running.port, sid, "40"))
+        _read_until(client, b"ok")
+        began = time.monotonic()
+        for _ in range(4):  # each of them before it is idle for long enough
+            time.sleep(0.6)
+            client.sendall(_post(running.port, sid, "3"))
+            _read_until(client, b"ok")
+        answered = time.monotonic()
+        assert client.recv(1) == b""
+        assert answered - began > 2
+        assert time.monotonic() - answered > 0.9
+
+
+def test_a_poll_that_waits_is_not_idle() -> None:
+    io = Server()
+    with (
+        serving(io, "fast", timeout_keep_alive=1) as running,
+        sockets.create_connection(("127.0.0.1", running.port), timeout=10) as client,
+        sockets.create_connection(("127.0.0.1", running.port), timeout=10) as other,
+    ):
+        sid = _open_session(client, running.port)
+        other.sendall(_post(running.port, sid, "40"))
+        _read_until(other, b"ok")
+        _poll(client, running.port, f"&sid={sid}")
+        _read_until(client, b"40{")
+        _poll(client, running.port, f"&sid={sid}")
+        time.sleep(1.5)
+        running.call(io.emit, "news")
+        _read_until(client, b'42["news"]')

@@ -29,7 +29,7 @@ _CLOSED: Final = State.CLOSED
 
 _CLOSE, _NOOP = EnginePacket(b"1"), EnginePacket(b"6")
 _BINARY_BODY = "application/octet-stream"
-_OK_HEADERS = ((b"content-type", b"text/html"), (b"cache-control", b"no-store"))
+_OK = Response(200, ((b"content-type", b"text/html"), (b"cache-control", b"no-store")), b"ok")
 
 
 def _ignore() -> None:
@@ -231,7 +231,7 @@ class Polling:
                     if session.state is _CLOSING:
                         session.end("forced close")
                 session.receive_text(packet.data)
-        return Response(200, _OK_HEADERS, b"ok")
+        return _OK
 
     def abort_post(self, reason: str) -> None:
         """Take note that the body of a POST did not arrive, or was too large: the session ends."""

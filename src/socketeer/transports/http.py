@@ -47,6 +47,15 @@ class _Opening(NamedTuple):
     key: bytes
 
 
+class _Head(NamedTuple):
+    """Hold the headers of a request of a polling session, their size in bytes, and those of CORS for its answer."""
+
+    raw: list[tuple[bytes, bytes]]
+    fields: dict[bytes, bytes]
+    size: int
+    cors: Headers
+
+
 class HttpProtocol(HttpToolsProtocol):
     """Serve HTTP under uvicorn: pass it as ``http=socketeer.transports.http:HttpProtocol``."""
 
@@ -66,6 +75,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self.root_path or self.limit_concurrency is not None:
             self._frontend = None
         self._opening: _Opening | None = None
+        self._head: _Head | None = None  # of the last request of a polling session
+        self._idle_since: float | None = None  # while it was answered here, and nothing has come since
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._read: _Exchange | None = None  # the one whose request is being read
         self._open: _Exchange | None = None  # the one that has not been answered
         self._prefix = b"" if self._frontend is None else self._frontend.engine.options.path.encode() + b"/?"
@@ -77,6 +89,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._frontend is None:
             super().on_message_begin()
         else:
+            self._idle_since = None
             self.url = b""
             self.headers = []
             self.expect_100_continue = False
@@ -117,6 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Take note that the client left."""
         if self._open is not None and not self._open.response_complete:
             self._open.lost()
+        self._stop_idling()
         super().connection_lost(exc)
 
     def _begin(self, frontend: EngineFrontend) -> _Exchange | None:
@@ -136,21 +150,30 @@ class HttpProtocol(HttpToolsProtocol):
         polling = _find(engine, url[len(self._prefix) :])
         if polling is None or (method != b"GET" and method != b"POST"):
             return None
+        head = self._head
+        if head is None or head.raw != self.headers:
+            head = self._head = self._examine(engine)
+        if head is None or len(url) + head.size > engine.options.max_header_bytes:
+            return None
+        if method == b"POST" and not _fits(head.fields.get(b"content-length"), engine.options.max_http_buffer_size):
+            return None
+        return _Exchange(self, frontend, polling, method, head)
+
+    def _examine(self, engine: Engine) -> _Head | None:
+        """Look through the headers of a request, which those of the next often equal; None leaves it to uvicorn."""
         fields = dict(self.headers)
         if len(fields) != len(self.headers):
             return None
-        size = len(url) + sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
         agent = fields.get(b"user-agent", b"")
-        if size > engine.options.max_header_bytes or b"MSIE " in agent or b"Trident/" in agent:
+        if b"MSIE " in agent or b"Trident/" in agent:
             return None
         origin = None
         if b"origin" in fields:
             origin, host = fields[b"origin"].decode("latin-1"), fields.get(b"host", b"").decode("latin-1")
             if is_malformed(origin) or not engine.origins.allows(origin, host, self.scheme == "https"):
                 return None
-        if method == b"POST" and not _fits(fields.get(b"content-length"), engine.options.max_http_buffer_size):
-            return None
-        return _Exchange(self, frontend, polling, method, fields, engine.origins.response_headers(origin))
+        size = sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
+        return _Head(self.headers, fields, size, engine.origins.response_headers(origin))
 
     # -- WebSockets
 
@@ -191,6 +214,7 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Take the end of a request that opens a WebSocket: nothing of HTTP is to come on this connection."""
         self._unset_keepalive_if_required()
+        self._stop_idling()
         if self._open is not None and not self._open.response_complete:
             self._open.lost()
         opening, frontend = self._opening, self._frontend
@@ -235,9 +259,36 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write(
             b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[response.status], lines, len(body), close, body)
         )
-        if not keep_alive:
-            self.transport.close()
-        self.on_response_complete()
+        if keep_alive and not self.pipeline:
+            self.server_state.total_requests += 1
+            self._idle()
+        else:
+            if not keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+
+    # -- between two requests
+
+    def _idle(self) -> None:
+        """Wait for the next request; one timer does for all of them, where uvicorn takes a new one each time."""
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_for_request)
+
+    def _look_for_request(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is None:
+            return  # there is one
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._look_for_request)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def _stop_idling(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
 
 def _find(engine: Engine, query: bytes) -> Polling | None:
@@ -297,15 +348,14 @@ class _Exchange:
         frontend: EngineFrontend,
         polling: Polling,
         method: bytes,
-        fields: dict[bytes, bytes],
-        cors: Headers,
+        head: _Head,
     ) -> None:
         self._protocol = protocol
         self._frontend = frontend
         self._polling = polling
         self._method = method
-        self._fields = fields
-        self._cors = cors
+        self._fields = head.fields
+        self._cors = head.cors
         self.body: list[bytes] = []
         self.keep_alive = protocol.parser.should_keep_alive()
         self.disconnected = False
