@@ -166,7 +166,7 @@ async def test_a_wire_that_cannot_be_written_to_holds_up_no_other(caplog: pytest
     wires[1][0].transport = None  # type: ignore[assignment]
     await _end_of_round()
     assert [len(written) for _, written in wires] == [1, 0, 1]
-    assert "a WebSocket could not be written to" in caplog.text
+    assert "a connection could not be written to" in caplog.text
     wires[2][0].send_text(b"y")
     await _end_of_round()
     assert len(wires[2][1]) == 2

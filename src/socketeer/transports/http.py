@@ -19,6 +19,7 @@ from socketeer.engine.cors import is_malformed
 from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
 from socketeer.engine.polling import Polling
 from socketeer.transports.asgi import head_size, make_request
+from socketeer.transports.outbox import outbox_of
 from socketeer.transports.websocket import WebSocketProtocol, header_lines, make_wire, refusal, switch, valid_key
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from socketeer.engine.handshake import Engine
     from socketeer.engine.websocket import Limits
     from socketeer.transports.asgi import EngineFrontend
+    from socketeer.transports.outbox import Sender
     from socketeer.transports.picows import Wire
 
 __all__ = ["HttpProtocol"]
@@ -78,9 +80,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._head: _Head | None = None  # of the last request of a polling session
         self._idle_since: float | None = None  # while it was answered here, and nothing has come since
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._outbox = outbox_of(self.loop)
+        self._answers: list[bytes] = []  # those of this round
+        self.listed = False
         self._read: _Exchange | None = None  # the one whose request is being read
         self._open: _Exchange | None = None  # the one that has not been answered
         self._prefix = b"" if self._frontend is None else self._frontend.engine.options.path.encode() + b"/?"
+
+    text = None  # for the outbox: what waits is no text of a WebSocket
 
     # -- from the parser
 
@@ -131,7 +138,18 @@ class HttpProtocol(HttpToolsProtocol):
         if self._open is not None and not self._open.response_complete:
             self._open.lost()
         self._stop_idling()
+        self._answers.clear()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close once what is being answered has been: uvicorn stops."""
+        self.flush()
+        super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, behind the answers that wait."""
+        self.flush()
+        super().send_400_response(msg)
 
     def _begin(self, frontend: EngineFrontend) -> _Exchange | None:
         """Begin to serve a request here; None leaves it to uvicorn."""
@@ -215,6 +233,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Take the end of a request that opens a WebSocket: nothing of HTTP is to come on this connection."""
         self._unset_keepalive_if_required()
         self._stop_idling()
+        self.flush()
         if self._open is not None and not self._open.response_complete:
             self._open.lost()
         opening, frontend = self._opening, self._frontend
@@ -256,16 +275,26 @@ class HttpProtocol(HttpToolsProtocol):
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         close = b"" if keep_alive else b"connection: close\r\n"
         body = response.body
-        self.transport.write(
+        self._answers.append(
             b"%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[response.status], lines, len(body), close, body)
         )
         if keep_alive and not self.pipeline:
             self.server_state.total_requests += 1
             self._idle()
+            if not self.listed:
+                self.listed = True
+                self._outbox.add(cast("Sender", self))
         else:
+            self.flush()
             if not keep_alive:
                 self.transport.close()
             self.on_response_complete()
+
+    def flush(self) -> None:
+        """Write the answers that wait."""
+        if self._answers:
+            answers, self._answers = self._answers, []
+            self.transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
 
     # -- between two requests
 

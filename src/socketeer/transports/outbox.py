@@ -1,4 +1,4 @@
-"""What is sent in a round of the event loop leaves at its end: all of it for one client in one write.
+"""What is sent in a round of the event loop leaves at its end: all of it for one connection in one write.
 
 A system call empties the caches that the code around it needs. A server that reads, handles and writes client by client
 pays for that each time; one that has handled everything that was read before it writes pays once.
@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from picows import WSMsgType
+from picows import WSMsgType, WSTransport
 
-if TYPE_CHECKING:
-    from socketeer.transports.picows import Wire
+__all__ = ["Outbox", "Sender", "frame_head", "outbox_of"]
 
-__all__ = ["Outbox", "frame_head", "outbox_of"]
-
-_log = logging.getLogger("socketeer.transports.picows")
+_log = logging.getLogger("socketeer.transports.outbox")
 
 _TEXT = WSMsgType.TEXT
 _FINAL, _COMPRESSED = 0x80, 0x40
@@ -36,39 +33,55 @@ def frame_head(kind: Any, size: int, compressed: bool = False) -> bytes:
     return _medium(first, 126, size) if size < _MEDIUM else _long(first, 127, size)
 
 
-class Outbox:
-    """Hold the wires of one event loop that have sent something in this round of it."""
+class Sender(Protocol):
+    """Be a connection that has something to write."""
 
-    __slots__ = ("_loop", "_wires")
+    listed: bool
+    """Whether it is in the outbox: whether something was sent in this round."""
+    text: bytes | None
+    """All that waits, where that is one small text for a WebSocket."""
+
+    @property
+    def transport(self) -> WSTransport:
+        """Give what takes ``text``."""
+
+    def flush(self) -> None:
+        """Write whatever waits."""
+
+
+class Outbox:
+    """Hold the connections of one event loop that have sent something in this round of it."""
+
+    __slots__ = ("_loop", "_senders")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._wires: list[Wire] = []
+        self._senders: list[Sender] = []
 
-    def add(self, wire: Wire) -> None:
-        """Flush a wire, which is not in here yet, at the end of the round."""
-        wires = self._wires
-        if not wires:
+    def add(self, sender: Sender) -> None:
+        """Flush one, which is not in here yet, at the end of the round."""
+        senders = self._senders
+        if not senders:
             self._loop.call_soon(self._flush)
-        wires.append(wire)
+        senders.append(sender)
 
     def _flush(self) -> None:
-        wires = iter(self._wires)  # flushing one may add others
+        senders = iter(self._senders)  # flushing one may add others
         while True:
             try:
-                for wire in wires:
-                    wire.listed = False
-                    text = wire.text
-                    if text is not None:  # what wire.flush() would do: nearly always a wire has sent one small text
-                        wire.text = None
-                        wire.transport.send(_TEXT, text)
+                for sender in senders:
+                    sender.listed = False
+                    text = sender.text
+                    if text is not None:  # what flush() would do: nearly always a WebSocket has sent one small text
+                        sender.text = None
+                        sender.transport.send(_TEXT, text)
                     else:
-                        wire.flush()
+                        sender.flush()
             except Exception:
-                _log.exception("a WebSocket could not be written to")
+                _log.exception("a connection could not be written to")
             else:
                 break
-        self._wires.clear()
+        self._senders.clear()
 
 
 _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
