@@ -16,7 +16,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from socketeer.engine.websocket import DEAF, Limits, Sink
 from socketeer.transports.outbox import frame_head, outbox_of
 
-__all__ = ["COPY_LIMIT", "Acceptance", "Ping", "Wire", "begin", "feed", "make_protocol"]
+__all__ = ["COPY_LIMIT", "Ping", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
@@ -119,6 +119,12 @@ class Wire(WSListener):
             self.send_text(text, compress)
         for data in attachments:
             self.send_binary(data, compress)
+
+    def send_answer(self, data: bytes) -> None:
+        """Send the answer to the handshake, which everything else comes behind."""
+        self.listed = True
+        self._outbox.add(self)
+        self._waiting.append(data)
 
     def _add(self, kind: WSMsgType, data: bytes, compressed: bool = False) -> None:
         """Put a frame behind those that wait."""
@@ -298,33 +304,41 @@ class Wire(WSListener):
 
 
 class Acceptance:
-    """Be the answer to a handshake: picows adds the proof that the key was read, and has it written."""
+    """Be the answer to a handshake: picows adds the proof that the key was read, and the wire writes it."""
 
-    __slots__ = ("_fields", "headers")
+    __slots__ = ("_fields", "_wire", "headers")
 
     status = HTTPStatus.SWITCHING_PROTOCOLS
 
-    def __init__(self, fields: bytes) -> None:
+    def __init__(self, wire: Wire, fields: bytes) -> None:
         self.headers: dict[str, str] = {}
+        self._wire: Wire | None = wire
         self._fields = fields
 
     def to_bytes(self) -> bytearray:
-        """Write the answer; picows keeps this object, so that nothing is to stay in it."""
-        proof = self.headers.pop("Sec-WebSocket-Accept").encode()
-        fields, self._fields = self._fields, b""
-        return bytearray(_ACCEPTED % (proof, fields))
+        """Give nothing to picows, which keeps this object, so that nothing is to stay in it."""
+        wire, fields = self._wire, self._fields
+        self._wire, self._fields = None, b""
+        if wire is not None:
+            wire.send_answer(_ACCEPTED % (self.headers.pop("Sec-WebSocket-Accept").encode(), fields))
+        return _NOTHING
 
 
+_NOTHING = bytearray()
 _ACCEPTED = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
 )
 
 
-def make_protocol(wire: Wire, answer: Acceptance, ping: Ping | None) -> Any:
-    """Make the C protocol for one connection; it pings by itself only where ``ping`` says how."""
+def make_protocol(wire: Wire, fields: bytes, ping: Ping | None) -> Any:
+    """Make the C protocol for one connection; it pings by itself only where ``ping`` says how.
+
+    ``fields`` are headers for the answer to the handshake.
+    """
     interval, timeout = ping if ping is not None else (None, None)
-    accepted = WSUpgradeResponseWithListener(cast("WSUpgradeResponse", answer), wire)
+    answer = cast("WSUpgradeResponse", Acceptance(wire, fields))
+    accepted = WSUpgradeResponseWithListener(answer, wire)
     return WSProtocol(
         None,
         None,

@@ -36,7 +36,7 @@ from socketeer.engine.http import check_header
 from socketeer.engine.websocket import CLOSING_HANDSHAKE, DEAF, Limits
 from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.deflate import DeflateWire
-from socketeer.transports.picows import Acceptance, Ping, Wire, begin, feed, make_protocol
+from socketeer.transports.picows import Ping, Wire, begin, feed, make_protocol
 
 __all__ = ["WebSocketProtocol", "header_lines", "make_wire", "refusal", "switch", "valid_key"]
 
@@ -332,7 +332,7 @@ def switch(
 
     ``early`` is what came behind the request.
     """
-    protocol = make_protocol(wire, Acceptance(fields), ping)
+    protocol = make_protocol(wire, fields, ping)
     begin(protocol, transport)
     connections = cast("set[Any]", state.connections)
     connections.add(wire)
