@@ -29,6 +29,7 @@ _DISCONNECT: Final = PacketType.DISCONNECT
 _EVENT: Final = PacketType.EVENT
 _ACK: Final = PacketType.ACK
 _CONNECT_ERROR: Final = PacketType.CONNECT_ERROR
+_ONE_ATTACHMENT = b'451-["'
 _MOST_HEAD = len(b"42") + socket_json.MOST_DIGITS + len(b'["')
 
 
@@ -130,8 +131,16 @@ class Connection:
                     raise PacketError(f"{args[0]!r} is a reserved event name")
                 root.receive_event(args, None if start == 2 else int(data[2:start]))
                 return
+        if data.startswith(_ONE_ATTACHMENT) and self._root is not None and self.session.options.max_attachments:
+            # Most binary packets: an event of the main namespace with one attachment.
+            packet = Packet(_EVENT, "/", socket_json.load(data[4:]), None, 1)
+            if packet.data[0] in RESERVED_EVENTS:
+                raise PacketError(f"{packet.data[0]!r} is a reserved event name")
+            self._begin_attachments(packet, len(data))
+            return
         packet = socket_json.decode(data, self.session.options.max_attachments)
         if packet.attachments:
+            self._link(packet)
             self._begin_attachments(packet, len(data))
         else:
             self._dispatch(packet)
@@ -191,7 +200,6 @@ class Connection:
         return link
 
     def _begin_attachments(self, packet: Packet, size: int) -> None:
-        self._link(packet)
         session = self.session
         if size > session.options.max_packet_bytes:
             raise PacketError("binary packet of more than max_packet_bytes")

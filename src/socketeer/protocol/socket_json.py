@@ -35,8 +35,10 @@ __all__ = [
 MOST_DIGITS = 15
 """The most digits of an ack id or of an attachment count: below 2**53, so exact in every peer."""
 
+_HEADS = tuple(b"4%d" % kind for kind in PacketType)
 _BINARY_OFFSET = 3
 """BINARY_EVENT is EVENT + 3, BINARY_ACK is ACK + 3."""
+_BINARY = (bytes, bytearray, memoryview)
 
 _HEAD = re.compile(rb"4([0-6])(?:([0-9]{1,%d})-)?(?:(/[^,]*),?)?([0-9]{1,%d})?" % (MOST_DIGITS, MOST_DIGITS))
 _TYPES = {
@@ -109,7 +111,7 @@ def dump_arguments(value: Any) -> bytes | None:
 
 def _placeholders_into(attachments: list[bytes]) -> Callable[[Any], Any]:
     def replace(value: Any) -> Any:
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, _BINARY):
             attachments.append(bytes(value))
             return {"_placeholder": True, "num": len(attachments) - 1}
         return simplify(value)
@@ -123,9 +125,9 @@ def encode(kind: PacketType, namespace: str, id: int | None = None, body: bytes 
     ``kind`` is EVENT or ACK also where there are attachments.
     """
     if attachments:
-        head = b"4%d%d-" % (kind + _BINARY_OFFSET, attachments)
+        head = b"%b%d-" % (_HEADS[kind + _BINARY_OFFSET], attachments)
     else:
-        head = b"4%d" % kind
+        head = _HEADS[kind]
     if namespace != "/":
         head += namespace.encode() + b","
     if id is not None:

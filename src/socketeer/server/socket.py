@@ -228,7 +228,8 @@ class Socket(SocketListening):
             if text is not None:
                 self._session.write(nsp.event_prefix + text, ())  # type: ignore[operator]  # there is one: it is plain
                 return
-            self.deliver(encode_event(event, args, nsp).event(nsp.name))
+            packet = encode_event(event, args, nsp).event(nsp.name)
+            self._session.write(packet.text, packet.attachments)
             return
         body = encode_event(event, args, nsp)
         if ack is not None:
