@@ -1,6 +1,7 @@
 """The command ``python -m bench soak``: does the memory of the fast lane stay flat while clients do all they can do?
 
-Memory and objects are read every few seconds, after a full collection; what counts is the slope of the second half.
+Memory and objects are read every few seconds: when nothing is left unread, after a full collection, and once the
+allocator has given back what is free. What counts is the slope of the second half.
 """
 
 import argparse
@@ -125,12 +126,13 @@ async def _read(load: mixed.Mixed, server: Running, seconds: float) -> list[Read
     begin = time.monotonic()
     pause = max(seconds / _SAMPLES, 1.0)
     while (passed := time.monotonic() - begin) < seconds:
-        objects = await load.inspector.objects()
-        memory = resident_bytes(server.pid)
+        async with load.nothing_unread():
+            objects = await load.inspector.objects()
+            memory = resident_bytes(server.pid)
         readings.append(Reading(passed, memory, objects, load.tally.count, cpu_seconds(server.pid)))
         line = f"{passed:6.0f} s  {memory / 1e6:7.1f} MB  {objects:8,} objects  {readings[-1].cpu:7.1f} s of CPU"
         print(line, file=sys.stderr, flush=True)
-        await asyncio.sleep(max(begin + len(readings) * pause - time.monotonic(), 0.0))
+        await asyncio.sleep(pause)
     if len(readings) < 2:
         raise LoadError("the run was too short for a slope")
     return readings

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from bench.load import wire
 from bench.load.client import Client, connect, connect_all, gather
@@ -13,7 +14,8 @@ from bench.load.polling import PollingClient
 DESCRIPTION = (
     "200 WebSocket clients with ten events a second each (echoes of 64 B, 1 KB and 1 KB binary, acknowledgements, "
     "events to rooms, joins and leaves), 10 polling clients with ten echoes a second, two broadcasts of 1 KB a second, "
-    "four visitors that come and go all the time, half of them without a word, three readers that leave 8 MB unread"
+    "four visitors that come and go all the time, half of them without a word, three readers that leave 8 MB unread "
+    "for five seconds, again and again between the readings"
 )
 
 _TALKERS = 200
@@ -78,6 +80,9 @@ class Mixed:
         self._large = wire.echo(65_536, False).request
         self._to_all = wire.broadcast(1024).request
         self._chance = random.Random(4)  # the same visits in every run
+        self._may_leave_unread = asyncio.Event()
+        self._may_leave_unread.set()
+        self._unread = 0
 
     async def connect(self) -> None:
         """Connect the clients that stay."""
@@ -91,8 +96,20 @@ class Mixed:
         workers += [self._repeat(poller.echo, _PAUSE) for poller in self._pollers]
         workers += [self._repeat(self._broadcast, _BROADCAST_EVERY)]
         workers += [self._repeat(self._visit) for _ in range(_VISITORS)]
-        workers += [self._read_in_turn(number) for number in range(_SLOW_READERS)]
+        workers += [self._repeat(self._read_slowly) for _ in range(_SLOW_READERS)]
         await gather(workers)
+
+    @asynccontextmanager
+    async def nothing_unread(self) -> AsyncIterator[None]:
+        """Keep the slow readers from leaving anything unread, so that the server holds nothing that is on its way."""
+        self._may_leave_unread.clear()
+        while self._unread:
+            await asyncio.sleep(_PAUSE)
+            self.tally.check()
+        try:
+            yield
+        finally:
+            self._may_leave_unread.set()
 
     async def _talk(self, talker: Guest) -> None:
         """Echo half of the time; else join two rooms, or leave them again, or send something to a room."""
@@ -132,13 +149,16 @@ class Mixed:
         else:
             guest.reset()
 
-    async def _read_in_turn(self, number: int) -> None:
-        """Read slowly again and again, out of step with the others, so that as much is unread all the time."""
-        await asyncio.sleep(number * _SLOW_FOR / _SLOW_READERS)
-        await self._repeat(self._read_slowly)
-
     async def _read_slowly(self) -> None:
         """Ask for more than the kernel keeps, leave it unread for a while, then read it or vanish."""
+        await self._may_leave_unread.wait()
+        self._unread += 1
+        try:
+            await self._leave_unread()
+        finally:
+            self._unread -= 1
+
+    async def _leave_unread(self) -> None:
         guest = Guest(self.tally)
         await connect(self._port, guest)
         connection = guest.transport.get_extra_info("socket")
