@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import socket
 from typing import Any
 
 import pytest
@@ -24,6 +25,22 @@ def test_messages_right_behind_the_request_are_not_lost(lane: str) -> None:
         peer.send(b"second")
         assert [peer.receive(), peer.receive()] == ["first", b"second"]
         peer.close()
+
+
+@pytest.mark.parametrize("frame", [b"\x89\x81\0\0\0\0p", b"\x83\x81\0\0\0\0x"], ids=["ping", "bad opcode"])
+def test_nothing_comes_before_the_answer(frame: bytes) -> None:
+    async def slow(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.1)
+        await accept(receive, send)
+        await receive()
+
+    with behaving(slow, "fast") as running, socket.create_connection(("127.0.0.1", running.port), timeout=5) as client:
+        head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        client.sendall(head.encode() + b"Sec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n\r\n" + frame)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += client.recv(4096)
+        assert data.startswith(b"HTTP/1.1 101 ")
 
 
 def test_the_scope_tells_of_the_request(lane: str) -> None:

@@ -50,11 +50,16 @@ class _Opening(NamedTuple):
 
 
 class _Head(NamedTuple):
-    """Hold the headers of a request of a polling session, their size in bytes, and those of CORS for its answer."""
+    """Hold the headers of a request of a polling session, and what they come to.
+
+    ``size`` is in bytes. ``cors`` are headers of the answer where there is no ``origin``.
+    """
 
     raw: list[tuple[bytes, bytes]]
     fields: dict[bytes, bytes]
     size: int
+    origin: str | None
+    host: str
     cors: Headers
 
 
@@ -104,6 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the head of a request."""
         if self._frontend is not None:
+            self._idle_since = None  # once more: the request before it may have been answered since it began
             self._read = exchange = self._begin(self._frontend)
             if exchange is not None:
                 self._open = exchange
@@ -113,6 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._opening = self._meet(self._frontend)
             if self._opening is not None:
                 return
+            self.flush()
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
             self.url, self.expect_100_continue = url, expects
@@ -173,25 +180,36 @@ class HttpProtocol(HttpToolsProtocol):
             head = self._head = self._examine(engine)
         if head is None or len(url) + head.size > engine.options.max_header_bytes:
             return None
-        if method == b"POST" and not _fits(head.fields.get(b"content-length"), engine.options.max_http_buffer_size):
+        length = head.fields.get(b"content-length")
+        if method == b"GET" and length is not None and length != b"0":
             return None
-        return _Exchange(self, frontend, polling, method, head)
+        if method == b"POST" and not _fits(length, engine.options.max_http_buffer_size):
+            return None
+        cors = head.cors
+        if head.origin is not None:  # asked again each time, for the application may decide
+            if not engine.origins.allows(head.origin, head.host, self.scheme == "https"):
+                return None
+            cors = engine.origins.response_headers(head.origin)
+        return _Exchange(self, frontend, polling, method, head.fields, cors)
 
     def _examine(self, engine: Engine) -> _Head | None:
         """Look through the headers of a request, which those of the next often equal; None leaves it to uvicorn."""
         fields = dict(self.headers)
-        if len(fields) != len(self.headers):
+        if len(fields) != len(self.headers) or b"transfer-encoding" in fields:
             return None
         agent = fields.get(b"user-agent", b"")
         if b"MSIE " in agent or b"Trident/" in agent:
             return None
-        origin = None
+        origin, host = None, fields.get(b"host", b"").decode("latin-1")
         if b"origin" in fields:
-            origin, host = fields[b"origin"].decode("latin-1"), fields.get(b"host", b"").decode("latin-1")
-            if is_malformed(origin) or not engine.origins.allows(origin, host, self.scheme == "https"):
+            origin = fields[b"origin"].decode("latin-1")
+            if is_malformed(origin):
                 return None
         size = sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields)
-        return _Head(self.headers, fields, size, engine.origins.response_headers(origin))
+        if size > engine.options.max_header_bytes:
+            return None
+        # A copy: the parser would add trailers.
+        return _Head(self.headers.copy(), fields, size, origin, host, engine.origins.response_headers(None))
 
     # -- WebSockets
 
@@ -312,6 +330,7 @@ class HttpProtocol(HttpToolsProtocol):
         if left > 0:
             self._idle_timer = self.loop.call_later(left, self._look_for_request)
         else:
+            self.flush()
             self.timeout_keep_alive_handler()
 
     def _stop_idling(self) -> None:
@@ -377,14 +396,15 @@ class _Exchange:
         frontend: EngineFrontend,
         polling: Polling,
         method: bytes,
-        head: _Head,
+        fields: dict[bytes, bytes],
+        cors: Headers,
     ) -> None:
         self._protocol = protocol
         self._frontend = frontend
         self._polling = polling
         self._method = method
-        self._fields = head.fields
-        self._cors = head.cors
+        self._fields = fields
+        self._cors = cors
         self.body: list[bytes] = []
         self.keep_alive = protocol.parser.should_keep_alive()
         self.disconnected = False

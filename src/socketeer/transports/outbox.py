@@ -10,13 +10,13 @@ import asyncio
 import logging
 import struct
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from picows import WSMsgType, WSTransport
 
 __all__ = ["Outbox", "Sender", "frame_head", "outbox_of"]
 
-_log = logging.getLogger("socketeer.transports.outbox")
+_log = logging.getLogger("socketeer.transports.picows")
 
 _TEXT = WSMsgType.TEXT
 _FINAL, _COMPRESSED = 0x80, 0x40
@@ -52,7 +52,7 @@ class Sender(Protocol):
 class Outbox:
     """Hold the connections of one event loop that have sent something in this round of it."""
 
-    __slots__ = ("_loop", "_senders")
+    __slots__ = ("__weakref__", "_loop", "_senders")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -84,12 +84,13 @@ class Outbox:
         self._senders.clear()
 
 
-_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
+_outboxes: WeakValueDictionary[int, Outbox] = WeakValueDictionary()
+"""By the identity of their event loops: an outbox that is in use holds its loop, so that no other gets its number."""
 
 
 def outbox_of(loop: asyncio.AbstractEventLoop) -> Outbox:
-    """Give the outbox of an event loop."""
-    outbox = _outboxes.get(loop)
+    """Give the outbox of an event loop; it lives as long as a connection holds it."""
+    outbox = _outboxes.get(id(loop))
     if outbox is None:
-        outbox = _outboxes[loop] = Outbox(loop)
+        outbox = _outboxes[id(loop)] = Outbox(loop)
     return outbox

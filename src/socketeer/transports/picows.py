@@ -105,9 +105,9 @@ class Wire(WSListener):
         if self.listed or len(data) > COPY_LIMIT:
             self._add(_TEXT, data)
         else:
+            self._outbox.add(self)
             self.listed = True
             self.text = data
-            self._outbox.add(self)
 
     def send_binary(self, data: bytes, compress: bool = True) -> None:
         """Send a binary frame."""
@@ -122,16 +122,16 @@ class Wire(WSListener):
 
     def send_answer(self, data: bytes) -> None:
         """Send the answer to the handshake, which everything else comes behind."""
-        self.listed = True
         self._outbox.add(self)
+        self.listed = True
         self._waiting.append(data)
 
     def _add(self, kind: WSMsgType, data: bytes, compressed: bool = False) -> None:
         """Put a frame behind those that wait."""
         waiting = self._waiting
         if not self.listed:
-            self.listed = True
             self._outbox.add(self)
+            self.listed = True
         elif self.text is not None:
             waiting.append(frame_head(_TEXT, len(self.text)) + self.text)
             self._waiting_size = len(self.text)
@@ -181,6 +181,8 @@ class Wire(WSListener):
     def abort(self) -> None:
         """Close the connection now and throw away what is unsent."""
         self._closing = True
+        self.text = None
+        self._waiting.clear()
         self.transport.disconnect(graceful=False)
 
     def closing_words(self) -> tuple[int, str]:
@@ -400,7 +402,7 @@ class _Transport:
     def send(self, parts: list[bytes]) -> None:
         """Write, past the event loop where nothing waits in it: as picows does with single frames."""
         transport = self._transport
-        if not (self._secure or transport.get_write_buffer_size() or transport.is_closing()):
+        if not (self._secure or transport.get_write_buffer_size()):
             try:
                 sent = _writev(self._number, parts)
             except OSError:
@@ -410,7 +412,9 @@ class _Transport:
             if sent:
                 parts[0] = parts[0][sent:]
         if parts:
-            transport.writelines(parts)
+            transport.write(
+                b"".join(parts)
+            )  # writelines() of CPython 3.12.1 and 3.13.0 does not say that bytes pile up
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "socket":

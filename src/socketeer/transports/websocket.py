@@ -337,7 +337,10 @@ def switch(
     connections = cast("set[Any]", state.connections)
     connections.add(wire)
     wire.on_lost = partial(connections.discard, wire)
-    feed(protocol, _HANDSHAKE % key + early)
+    feed(protocol, _HANDSHAKE % key)
+    if early:
+        wire.flush()  # picows writes past it what a breach of the protocol is answered with
+        feed(protocol, early)
 
 
 def refusal(state: ServerState, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
