@@ -99,7 +99,11 @@ def test_the_body_of_a_get_is_not_kept(running: Running, more: str) -> None:
         kept: list[int] = []
 
         def look() -> None:
-            kept.extend(sum(map(len, held.body)) for held in gc.get_objects() if isinstance(held, _Exchange))
+            kept.extend(
+                sum(map(len, held.body))
+                for held in gc.get_objects()
+                if isinstance(held, _Exchange) and held._method == b"GET"
+            )
 
         _read_until(client, b"40{")
         running.call(look)

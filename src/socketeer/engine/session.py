@@ -42,6 +42,8 @@ class State(Enum):
     """Closed by the server; the last packets are still to be fetched by a polling client."""
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # that of Enum is a function in Python
+
 
 class CloseCode(IntEnum):
     """Name the codes with which the engine closes a WebSocket (RFC 6455 section 7.4.1)."""

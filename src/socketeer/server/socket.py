@@ -53,6 +53,8 @@ class State(Enum):
     """The client is gone; ``disconnecting`` handlers still see the rooms."""
     DISCONNECTED = "disconnected"
 
+    __hash__ = object.__hash__  # that of Enum is a function in Python
+
 
 _TRANSITIONS: dict[State, frozenset[State]] = {
     State.JOINING: frozenset({State.CONNECTED, State.DISCONNECTED}),

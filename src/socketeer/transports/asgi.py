@@ -89,7 +89,11 @@ def _state_of(scope: Scope) -> dict[str, Any]:
 
 def _parse_query(raw: str) -> dict[str, str]:
     query: dict[str, str] = {}
-    for name, value in parse_qsl(raw, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS):
+    if "%" not in raw and "+" not in raw and raw.count("&") < _MOST_PARAMETERS:  # nothing to decode
+        pairs = [part.partition("=")[::2] for part in raw.split("&") if part]
+    else:
+        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    for name, value in pairs:
         # A parameter given twice is no valid transport and no known sid, like the list that it is in JavaScript.
         query[name] = f"{query[name]},{value}" if name in query else value
     return query

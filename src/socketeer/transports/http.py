@@ -1,52 +1,36 @@
 """The fast lane of HTTP: requests under uvicorn that go from the parser straight to the engine.
 
-uvicorn makes a scope, a task and two events for each request. :class:`HttpProtocol`, given as ``http=``, saves that
-for the requests that come by the thousand: a GET or a POST of a session that is on polling, and the opening of a
-WebSocket. Whatever else arrives, or is out of the ordinary in any way, goes uvicorn's own way to the application, and
-so does everything where other applications or middleware stand before the server.
+uvicorn makes a scope, a task and two events for each request. :class:`RequestProtocol` saves that for the requests
+that come by the thousand: a GET or a POST of a session that is on polling, and the opening of a WebSocket. Whatever
+else arrives, or is out of the ordinary in any way, goes uvicorn's own way to the application, and so does everything
+where other applications or middleware stand before the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from socketeer.engine.cors import is_malformed
-from socketeer.engine.http import ErrorCode, Headers, Request, Response, error_response
+from socketeer.engine.http import ErrorCode, Headers, Response, error_response
 from socketeer.engine.polling import Polling
-from socketeer.transports.asgi import head_size, make_request
+from socketeer.transports.opening import open_websocket, read_opening
 from socketeer.transports.outbox import outbox_of
-from socketeer.transports.websocket import WebSocketProtocol, header_lines, make_wire, refusal, switch, valid_key
 
 if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-    from socketeer.engine.deflate import Agreement
     from socketeer.engine.handshake import Engine
-    from socketeer.engine.websocket import Limits
     from socketeer.transports.asgi import EngineFrontend
+    from socketeer.transports.opening import Lane, Opening
     from socketeer.transports.outbox import Sender
-    from socketeer.transports.picows import Wire
 
-__all__ = ["HttpProtocol"]
-
-_log = logging.getLogger("uvicorn.error")
+__all__ = ["RequestProtocol"]
 
 _MOST_PARAMETERS = 8
-_OF_PROXIES = (b"x-forwarded-for", b"x-forwarded-proto")
-"""What uvicorn may believe of a proxy that says who the client is."""
-
-
-class _Opening(NamedTuple):
-    """Hold a request that opens a WebSocket."""
-
-    request: Request
-    key: bytes
 
 
 class _Head(NamedTuple):
@@ -63,25 +47,19 @@ class _Head(NamedTuple):
     cors: Headers
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """Serve HTTP under uvicorn: pass it as ``http=socketeer.transports.http:HttpProtocol``."""
+class RequestProtocol(HttpToolsProtocol):
+    """Serve one connection on which requests come."""
 
     def __init__(
         self,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
+        lane: Lane,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        app: Any = self.app
-        self._behind_proxy = isinstance(app, ProxyHeadersMiddleware)
-        if self._behind_proxy:
-            app = app.app
-        self._frontend: EngineFrontend | None = getattr(app, "http_lane", None)
-        if self.root_path or self.limit_concurrency is not None:
-            self._frontend = None
-        self._opening: _Opening | None = None
+        super().__init__(config, server_state, app_state)
+        self._lane = lane
+        self._opening: Opening | None = None
         self._head: _Head | None = None  # of the last request of a polling session
         self._idle_since: float | None = None  # while it was answered here, and nothing has come since
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -90,7 +68,6 @@ class HttpProtocol(HttpToolsProtocol):
         self.listed = False
         self._read: _Exchange | None = None  # the one whose request is being read
         self._open: _Exchange | None = None  # the one that has not been answered
-        self._prefix = b"" if self._frontend is None else self._frontend.engine.options.path.encode() + b"/?"
 
     text = None  # for the outbox: what waits is no text of a WebSocket
 
@@ -98,7 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Take note that a request begins; whether it needs a scope is not known yet."""
-        if self._frontend is None:
+        if self._lane.frontend is None:
             super().on_message_begin()
         else:
             self._idle_since = None
@@ -108,15 +85,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the head of a request."""
-        if self._frontend is not None:
+        if self._lane.frontend is not None:
             self._idle_since = None  # once more: the request before it may have been answered since it began
-            self._read = exchange = self._begin(self._frontend)
+            self._read = exchange = self._begin(self._lane.frontend)
             if exchange is not None:
                 self._open = exchange
                 self.cycle = cast("Any", exchange)  # it is for uvicorn what a cycle is
                 exchange.begin()
                 return
-            self._opening = self._meet(self._frontend)
+            self._opening = self._meet()
             if self._opening is not None:
                 return
             self.flush()
@@ -162,7 +139,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to serve a request here; None leaves it to uvicorn."""
         engine = frontend.engine
         url, parser = self.url, self.parser
-        if not url.startswith(self._prefix) or engine.hooked or engine.decorated:
+        if not url.startswith(self._lane.prefix) or engine.hooked or engine.decorated:
             return None
         if frontend.driver.loop is not self.loop:
             return None
@@ -172,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
         method = parser.get_method()
         if parser.get_http_version() != "1.1" or self.expect_100_continue or parser.should_upgrade():
             return None
-        polling = _find(engine, url[len(self._prefix) :])
+        polling = _find(engine, url[len(self._lane.prefix) :])
         if polling is None or (method != b"GET" and method != b"POST"):
             return None
         head = self._head
@@ -213,39 +190,20 @@ class HttpProtocol(HttpToolsProtocol):
 
     # -- WebSockets
 
-    def _meet(self, frontend: EngineFrontend) -> _Opening | None:
+    def _meet(self) -> Opening | None:
         """Read the head of a request that opens a WebSocket for the server; None leaves it to uvicorn."""
-        engine, url, parser = frontend.engine, self.url, self.parser
-        if not parser.should_upgrade() or not url.startswith(self._prefix):
+        frontend, parser = self._lane.frontend, self.parser
+        if frontend is None or not parser.should_upgrade() or not self.url.startswith(self._lane.prefix):
             return None
-        if engine.hooked or engine.decorated:
-            return None
-        if self.ws_protocol_class is not WebSocketProtocol or frontend.driver.loop is not self.loop:
+        if frontend.driver.loop is not self.loop:
             return None
         if parser.get_http_version() != "1.1" or parser.get_method() != b"GET" or not self._should_upgrade():
             return None
         headers = [(name, value.rstrip(b" \t")) for name, value in self.headers]
-        fields = dict(headers)
-        key = valid_key(fields)
-        if key is None or (self._behind_proxy and not fields.keys().isdisjoint(_OF_PROXIES)):
-            return None
-        if head_size(len(url), headers) > engine.options.max_header_bytes:
-            return None
-        path, _, query = url.partition(b"?")
-        try:
-            request = make_request(
-                "GET",
-                path.decode("ascii"),
-                query,
-                headers,
-                address=self.client[0] if self.client else "",
-                secure=self.scheme == "https",
-                upgrade=True,
-                state=self.app_state.copy(),
-            )
-        except ValueError:
-            return None
-        return _Opening(request, key)
+        secure = self.scheme == "https"
+        return read_opening(
+            self._lane, self.url, headers, dict(headers), client=self.client, secure=secure, state=self.app_state
+        )
 
     def handle_websocket_upgrade(self) -> None:
         """Take the end of a request that opens a WebSocket: nothing of HTTP is to come on this connection."""
@@ -254,32 +212,13 @@ class HttpProtocol(HttpToolsProtocol):
         self.flush()
         if self._open is not None and not self._open.response_complete:
             self._open.lost()
-        opening, frontend = self._opening, self._frontend
+        opening, frontend = self._opening, self._lane.frontend
         if opening is None or frontend is None:
             super().handle_websocket_upgrade()
             return
         self.connections.discard(self)
         self.parser = None  # type: ignore[assignment]  # as uvicorn does: it is a cycle that would wait for the collector
-        admission = frontend.engine.check(opening.request)
-        if isinstance(admission, Response):
-            self.transport.write(refusal(self.server_state, admission.status, admission.headers, admission.body))
-            self.transport.close()
-        else:
-            frontend.take_over(opening.request, admission, self._give_away)
-
-    def _give_away(
-        self, limits: Limits, headers: list[tuple[bytes, bytes]], agreement: Agreement | None
-    ) -> Wire | None:
-        opening = self._opening
-        if opening is None or self.transport.is_closing():
-            return None
-        wire, headers = make_wire(limits, headers, agreement)
-        fields = header_lines(self.server_state, headers)
-        if _log.isEnabledFor(logging.INFO):
-            client = "" if self.client is None else f"{self.client[0]}:{self.client[1]}"
-            _log.info('%s - "WebSocket %s" [accepted]', client, opening.request.url)
-        switch(self.transport, self.server_state, wire, fields, opening.key)
-        return wire
+        open_websocket(frontend, opening, self.transport, self.server_state, self.client)
 
     # -- to the client
 
@@ -392,7 +331,7 @@ class _Exchange:
 
     def __init__(
         self,
-        protocol: HttpProtocol,
+        protocol: RequestProtocol,
         frontend: EngineFrontend,
         polling: Polling,
         method: bytes,

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import struct
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
 
 from picows import WSMsgType, WSTransport
 
@@ -52,17 +51,17 @@ class Sender(Protocol):
 class Outbox:
     """Hold the connections of one event loop that have sent something in this round of it."""
 
-    __slots__ = ("__weakref__", "_loop", "_senders")
+    __slots__ = ("_senders", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._senders: list[Sender] = []
 
     def add(self, sender: Sender) -> None:
         """Flush one, which is not in here yet, at the end of the round."""
         senders = self._senders
         if not senders:
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
         senders.append(sender)
 
     def _flush(self) -> None:
@@ -84,13 +83,17 @@ class Outbox:
         self._senders.clear()
 
 
-_outboxes: WeakValueDictionary[int, Outbox] = WeakValueDictionary()
-"""By the identity of their event loops: an outbox that is in use holds its loop, so that no other gets its number."""
+_latest: Outbox | None = None
 
 
 def outbox_of(loop: asyncio.AbstractEventLoop) -> Outbox:
-    """Give the outbox of an event loop; it lives as long as a connection holds it."""
-    outbox = _outboxes.get(id(loop))
-    if outbox is None:
-        outbox = _outboxes[id(loop)] = Outbox(loop)
+    """Give the outbox of an event loop.
+
+    The latest one is kept. With loops in several threads a loop may get more than one, which does no harm: a connection
+    stays with its own.
+    """
+    global _latest
+    outbox = _latest
+    if outbox is None or outbox.loop is not loop:
+        outbox = _latest = Outbox(loop)
     return outbox

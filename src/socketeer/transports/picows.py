@@ -389,10 +389,13 @@ _writev: Callable[[int, list[bytes]], int] = getattr(os, "writev", _no_writev)
 class _Transport:
     """Be the transport for picows: one whose socket is asked for nothing but its number, for uvloop's answers cost."""
 
-    __slots__ = ("_number", "_secure", "_transport")
+    __slots__ = ("_number", "_secure", "_transport", "close", "get_write_buffer_size", "write")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
+        self.close = transport.close
+        self.get_write_buffer_size = transport.get_write_buffer_size
+        self.write = transport.write
         self._number: int = transport.get_extra_info("socket").fileno()
         self._secure: Any = transport.get_extra_info("ssl_object")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from socketeer.transports.http import HttpProtocol
+from socketeer.transports.front import HttpProtocol
 from socketeer.transports.websocket import WebSocketProtocol
 
 __all__ = ["HttpProtocol", "WebSocketProtocol", "close_before_shutdown", "make_server", "open_listener"]

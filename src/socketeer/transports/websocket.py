@@ -4,7 +4,7 @@ uvicorn hands an upgrade request to the class given as ``ws=``: :class:`WebSocke
 an ordinary ``websocket`` scope. Where routing ends at a :class:`socketeer.Server`, the server takes the connection over
 through a scope extension: picows answers the handshake, frames flow into the session, and the application's task ends.
 Any other application gets ordinary ASGI WebSockets from the same class. Where nothing stands before the server,
-:class:`~socketeer.transports.http.HttpProtocol` hands the connection over by itself: without a scope, without a task.
+:class:`~socketeer.transports.front.HttpProtocol` hands the connection over by itself: without a scope, without a task.
 """
 
 from __future__ import annotations
