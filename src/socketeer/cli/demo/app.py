@@ -35,6 +35,7 @@ def create_server() -> Server:
     _on_coming_and_going(io, chat)
     _on_rooms(io, chat)
     _on_messages(io, chat)
+    _on_images_and_typing(io, chat)
     return io
 
 
@@ -127,6 +128,8 @@ def _on_messages(io: Server, chat: Chat) -> None:
         for message in fresh:
             _tell_sender(io, message)
 
+
+def _on_images_and_typing(io: Server, chat: Chat) -> None:
     @io.event
     def image(socket: Socket, name: str, message_id: str) -> bytes | None:
         try:
