@@ -6,7 +6,6 @@ Times are seconds, sizes are bytes. The defaults are those of Socket.IO 4.x wher
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -242,6 +241,8 @@ class ServerOptions:
 
 
 def _nearest(name: Any, names: Iterable[str]) -> str:
+    import difflib  # only a mistake needs it
+
     near = difflib.get_close_matches(str(name), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

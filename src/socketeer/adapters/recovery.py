@@ -71,11 +71,13 @@ class RecoveringAdapter(MemoryAdapter):
         else:
             marked = body.marked(self._offset(self.position() + 1)).event(self.namespace)
             self._keep(marked, selection)
-        members = self.select(selection)
-        if members:
-            plain = body.event(self.namespace)
-            for member in members:
-                member.deliver(marked if member.recovers else plain, flags)
+        plain: Encoded | None = None
+        for member in self.select(selection):
+            if member.recovers:
+                member.deliver(marked, flags)
+            else:
+                plain = plain or body.event(self.namespace)
+                member.deliver(plain, flags)
 
     def stamp(self, body: Body, session: LostSession | None = None) -> Body:
         """Give an event that is not kept as it has to be sent.

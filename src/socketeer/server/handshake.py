@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from typing import Any, NamedTuple
 
 from socketeer.multiplex.connection import Connection
@@ -46,6 +45,8 @@ class Handshake:
     @property
     def time(self) -> str:
         """Give the time at which the socket was made, as text."""
+        from email.utils import formatdate  # it brings much with it, for what few ask
+
         return formatdate(self.issued / 1000, usegmt=True)
 
     @classmethod
