@@ -68,7 +68,7 @@ class WebApplication:
         async def attached(scope: Scope, receive: Receive, send: Send) -> None:
             await self._serve(scope, receive, send, other)
 
-        attached.http_lane = self.http_lane  # type: ignore[attr-defined]  # see socketeer.transports.http
+        attached.http_lane = self.http_lane  # type: ignore[attr-defined]  # see socketeer.transports.opening
         return attached
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, other: Any) -> None:

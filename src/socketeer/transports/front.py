@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+    from socketeer.transports.asgi import EngineFrontend
     from socketeer.transports.opening import Client, Opening
 
 __all__ = ["HttpProtocol"]
@@ -31,7 +32,7 @@ _OF_A_BODY = (b"content-length", b"transfer-encoding", b"expect")
 class HttpProtocol(asyncio.Protocol):
     """Serve HTTP under uvicorn: pass it as ``http=socketeer.transports.uvicorn:HttpProtocol``."""
 
-    __slots__ = ("_app_state", "_config", "_lane", "_state", "_transport")
+    __slots__ = ("_app_state", "_client", "_config", "_lane", "_state", "_transport")
 
     def __init__(
         self,
@@ -47,26 +48,26 @@ class HttpProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._lane = Lane.of(config)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # there from connection_made on
+        self._client: Client = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
         self._transport = cast("asyncio.Transport", transport)
+        self._client = get_remote_addr(self._transport)  # now: of a connection that was reset nobody can tell
         self._state.connections.add(cast("Any", self))
 
     def data_received(self, data: bytes) -> None:
         """Take the first request, or its beginning."""
         transport, state, frontend = self._transport, self._state, self._lane.frontend
         cast("set[Any]", state.connections).discard(self)
-        client: Client = None
-        opening = None
         if frontend is not None and frontend.driver.loop is asyncio.get_running_loop():
-            client = get_remote_addr(transport)
-            opening = self._read(data, client)
-        if opening is not None and frontend is not None:
-            open_websocket(frontend, opening, transport, state, client)
-            return
+            opening = self._read(frontend, data)
+            if opening is not None:
+                open_websocket(frontend, opening, transport, state, self._client)
+                return
         protocol = RequestProtocol(self._config, state, self._app_state, self._lane)
         protocol.connection_made(transport)
+        protocol.client = self._client
         transport.set_protocol(protocol)
         protocol.data_received(data)
 
@@ -78,10 +79,13 @@ class HttpProtocol(asyncio.Protocol):
         """Close: uvicorn stops."""
         self._transport.close()
 
-    def _read(self, data: bytes, client: Client) -> Opening | None:
+    def _read(self, frontend: EngineFrontend, data: bytes) -> Opening | None:
         """Read a request that opens a WebSocket for the server; None leaves it to uvicorn."""
         lane = self._lane
-        if not data.startswith(b"GET " + lane.prefix) or (request := _REQUEST.fullmatch(data)) is None:
+        if not data.startswith(b"GET " + lane.prefix) or len(data) > frontend.engine.options.max_header_bytes:
+            return None
+        request = _REQUEST.fullmatch(data)
+        if request is None:
             return None
         target, lines = request.groups()
         headers = []
@@ -94,4 +98,4 @@ class HttpProtocol(asyncio.Protocol):
         if b"upgrade" not in [token.strip() for token in fields.get(b"connection", b"").lower().split(b",")]:
             return None
         secure = is_ssl(self._transport)
-        return read_opening(lane, target, headers, fields, client=client, secure=secure, state=self._app_state)
+        return read_opening(lane, target, headers, fields, client=self._client, secure=secure, state=self._app_state)

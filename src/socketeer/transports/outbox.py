@@ -89,8 +89,8 @@ _latest: Outbox | None = None
 def outbox_of(loop: asyncio.AbstractEventLoop) -> Outbox:
     """Give the outbox of an event loop.
 
-    The latest one is kept. With loops in several threads a loop may get more than one, which does no harm: a connection
-    stays with its own.
+    The latest one is kept, and with it its loop until another one asks. With loops in several threads a loop may get
+    more than one, which does no harm: a connection stays with its own.
     """
     global _latest
     outbox = _latest
