@@ -155,7 +155,7 @@ class RequestProtocol(HttpToolsProtocol):
         head = self._head
         if head is None or head.raw != self.headers:
             head = self._head = self._examine(engine)
-        if head is None or len(url) + head.size > engine.options.max_header_bytes:
+        if head is None or len(url) - len(b"?") + head.size > engine.options.max_header_bytes:
             return None
         length = head.fields.get(b"content-length")
         if method == b"GET" and length is not None and length != b"0":

@@ -82,9 +82,9 @@ def read_opening(
     key = valid_key(fields)
     if key is None or (lane.behind_proxy and not fields.keys().isdisjoint(_OF_PROXIES)):
         return None
-    if head_size(len(target), headers) > frontend.engine.options.max_header_bytes:
-        return None
     path, _, query = target.partition(b"?")
+    if head_size(len(path) + len(query), headers) > frontend.engine.options.max_header_bytes:
+        return None
     try:
         request = make_request(
             "GET",
