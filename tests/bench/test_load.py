@@ -74,7 +74,7 @@ def job(scenario: Scenario, server: Running) -> Job:
         core=None,
         warm_up=0.05,
         warm_count=0,
-        seconds=max(0.2, scenario.least_seconds),
+        seconds=max(0.4, scenario.least_seconds),
         clients=few,
         in_flight=scenario.in_flight,
         size=scenario.size,
