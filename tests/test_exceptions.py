@@ -16,7 +16,7 @@ from socketeer.exceptions import (
     SocketeerError,
     UsageError,
 )
-from socketeer.server.handlers import BadArguments
+from socketeer.handling.handlers import BadArguments
 
 
 def test_the_tree() -> None:

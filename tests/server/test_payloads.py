@@ -18,7 +18,7 @@ import pytest
 import typing_extensions
 
 from socketeer import Ack, BadArguments, BadPayload, Server, Socket
-from socketeer.server.handlers import Handler
+from socketeer.handling.handlers import Handler
 from tests.server.conftest import Served
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from operator import or_
 from typing import Any, NamedTuple, get_args, get_origin
 
 from socketeer.cli.typescript import TypeScript, array_of, parameter_name, property_name
-from socketeer.server.handlers import Handler, event_parameters, read_parameters
+from socketeer.handling.handlers import Handler, event_parameters, read_parameters
+from socketeer.handling.payloads import evaluate, is_typed_dict
 from socketeer.server.namespace import Namespace
-from socketeer.server.payloads import evaluate, is_typed_dict
 from socketeer.server.server import Server
 
 __all__ = ["NotAServer", "declare", "find_server"]

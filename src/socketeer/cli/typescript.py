@@ -21,7 +21,7 @@ from uuid import UUID
 
 import msgspec
 
-from socketeer.server.payloads import is_model, is_typed_dict
+from socketeer.handling.payloads import is_model, is_typed_dict
 
 __all__ = ["TypeScript", "array_of", "parameter_name", "property_name"]
 

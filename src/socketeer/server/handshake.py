@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.server import ServerConnection
 
 __all__ = ["Handshake", "Joining"]
 
@@ -15,7 +15,7 @@ __all__ = ["Handshake", "Joining"]
 class Joining(NamedTuple):
     """Hold a client's wish to join a namespace, with what it said for that."""
 
-    connection: Connection
+    connection: ServerConnection
     namespace: str
     auth: Any
     query: dict[str, str]

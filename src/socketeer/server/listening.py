@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from socketeer.exceptions import UsageError
+from socketeer.handling.handlers import Handler, Handlers
 from socketeer.protocol.packets import RESERVED_EVENTS
 from socketeer.server.acks import settle
 from socketeer.server.broadcast import AckCallback
-from socketeer.server.handlers import Handler, Handlers
 from socketeer.server.packet_guard import PacketGuard
 
 if TYPE_CHECKING:
-    from socketeer.multiplex.connection import Connection
+    from socketeer.multiplex.server import ServerConnection
     from socketeer.server.namespace import Namespace
     from socketeer.server.socket import Socket
 
@@ -151,7 +151,7 @@ class SocketListening:
     __slots__ = ("_any", "_guard", "_handlers", "_outgoing")
 
     nsp: Namespace
-    _connection: Connection
+    _connection: ServerConnection
     _handlers: Handlers | None
     _any: tuple[Handler, ...]
     _outgoing: tuple[Handler, ...]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketeer.adapters.base import Adapter, LostSession
 from socketeer.exceptions import ConnectionRefused, UsageError
+from socketeer.handling.handlers import BadArguments, Handler, Handlers
 from socketeer.protocol.packets import PacketType
 from socketeer.server.acks import Collector, arguments_of
 from socketeer.server.broadcast import AckCallback, Broadcasting, BroadcastOperator
-from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake, Joining
 from socketeer.server.listening import CONNECTION, Listening, check_event_of_client
 from socketeer.server.ordered import OrderedSocket

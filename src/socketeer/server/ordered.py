@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from socketeer.multiplex.connection import Connection
+from socketeer.handling.handlers import Handler
+from socketeer.multiplex.server import ServerConnection
 from socketeer.server.acks import Ack
-from socketeer.server.handlers import Handler
 from socketeer.server.handshake import Handshake
 from socketeer.server.socket import Socket
 
@@ -29,7 +29,7 @@ class OrderedSocket(Socket):
 
     __slots__ = ("_draining", "_farewell", "_queue", "_running", "_steps")
 
-    def __init__(self, nsp: Namespace, connection: Connection, id: str, handshake: Handshake) -> None:
+    def __init__(self, nsp: Namespace, connection: ServerConnection, id: str, handshake: Handshake) -> None:
         super().__init__(nsp, connection, id, handshake)
         self._queue: deque[Callable[[], None]] = deque()
         self._steps: deque[Callable[[], None]] = deque()  # what is left to do of the event whose turn it is

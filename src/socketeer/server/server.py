@@ -14,8 +14,8 @@ from socketeer.adapters.memory import MemoryAdapter
 from socketeer.adapters.recovery import RecoveringAdapter
 from socketeer.engine.http import Request
 from socketeer.engine.session import Session
-from socketeer.multiplex.connection import Connection, connect
 from socketeer.multiplex.encoded import Format, JsonFormat, ParserFormat
+from socketeer.multiplex.server import ServerConnection
 from socketeer.options import Options, ServerOptions
 from socketeer.server.broadcast import Broadcasting, BroadcastOperator
 from socketeer.server.client_files import ClientFiles
@@ -123,12 +123,12 @@ class Server(WebApplication, Broadcasting, Listening):
 
     def session_opened(self, session: Session, request: Request) -> None:
         """Put a connection on a new session."""
-        connect(session, self)
+        ServerConnection(session, self)
 
-    def connection_closed(self, connection: Connection) -> None:
+    def connection_closed(self, connection: ServerConnection) -> None:
         """Do nothing: the namespaces were told one by one."""
 
-    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> None:
+    def connect(self, connection: ServerConnection, namespace: str, auth: Any, query: str) -> None:
         """Let a client join a namespace, which may have to be made first."""
         extra = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
         joining = Joining(connection, namespace, dict(extra) if auth is None else auth, extra)

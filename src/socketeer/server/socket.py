@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from socketeer.adapters.base import PLAIN, Flags, LostSession, Selection
 from socketeer.engine.conn import Conn, conn_of
 from socketeer.engine.http import Request
-from socketeer.multiplex.connection import Connection
+from socketeer.handling.handlers import BadArguments, Handler, Handlers
 from socketeer.multiplex.encoded import Body, Encoded
+from socketeer.multiplex.server import ServerConnection
 from socketeer.protocol.socket_json import dump_arguments, dump_event
 from socketeer.server.acks import Ack, arguments_of
 from socketeer.server.broadcast import (
@@ -25,7 +26,6 @@ from socketeer.server.broadcast import (
     encode_event,
     room_names,
 )
-from socketeer.server.handlers import BadArguments, Handler, Handlers
 from socketeer.server.handshake import Handshake
 from socketeer.server.listening import SocketListening
 from socketeer.server.packet_guard import PacketGuard
@@ -109,7 +109,7 @@ class Socket(SocketListening):
         "recovered",
     )
 
-    def __init__(self, nsp: Namespace, connection: Connection, id: str, handshake: Handshake) -> None:
+    def __init__(self, nsp: Namespace, connection: ServerConnection, id: str, handshake: Handshake) -> None:
         self.id = id
         """The public id: another one for each namespace (clients 1.x and 2.x: derived from the session's)."""
         self.nsp = nsp
@@ -183,7 +183,7 @@ class Socket(SocketListening):
         return conn_of(self._session)
 
     @property
-    def client(self) -> Connection:
+    def client(self) -> ServerConnection:
         """Give what stands between the namespaces of the client and its Engine.IO connection."""
         return self._connection
 

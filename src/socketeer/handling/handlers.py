@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from socketeer.exceptions import SocketeerError
-from socketeer.server.payloads import Misfit, Payload, read_payload
+from socketeer.handling.payloads import Misfit, Payload, read_payload
 
 if sys.version_info >= (3, 14):
     import annotationlib
