@@ -7,8 +7,8 @@ from typing import Any
 
 from socketeer.engine.http import Request
 from socketeer.engine.session import Session
-from socketeer.multiplex.connection import Connection, connect
 from socketeer.multiplex.encoded import Format, JsonFormat
+from socketeer.multiplex.server import ServerConnection
 from socketeer.protocol.revisions import REVISION_5, Revision
 from tests.support.virtual import EngineHarness, RecordingWire, request
 
@@ -56,10 +56,10 @@ class KeepingHost:
         self.unknown: set[str] = set()
         self.slow: set[str] = set()
         self.forbidden: dict[str, tuple[str, Any]] = {}
-        self.closed: list[Connection] = []
-        self.on_connect: Callable[[Connection, str], None] = lambda connection, namespace: None
+        self.closed: list[ServerConnection] = []
+        self.on_connect: Callable[[ServerConnection, str], None] = lambda connection, namespace: None
 
-    def connect(self, connection: Connection, namespace: str, auth: Any, query: str) -> None:
+    def connect(self, connection: ServerConnection, namespace: str, auth: Any, query: str) -> None:
         """Decide."""
         assert connection.is_joining(namespace)
         self.asked.append((namespace, auth, query))
@@ -73,11 +73,11 @@ class KeepingHost:
         elif namespace not in self.slow and not link.endings:
             self.let_in(connection, namespace)
 
-    def let_in(self, connection: Connection, namespace: str) -> None:
+    def let_in(self, connection: ServerConnection, namespace: str) -> None:
         """Accept a client that had to wait."""
         connection.accept(namespace, self.links[namespace], f"id of {namespace}")
 
-    def connection_closed(self, connection: Connection) -> None:
+    def connection_closed(self, connection: ServerConnection) -> None:
         """Keep the connection."""
         self.closed.append(connection)
 
@@ -96,7 +96,7 @@ class ConnectionHarness(EngineHarness):
 
     def session_opened(self, session: Session, request: Request) -> None:
         """Put the connection on the session."""
-        self.connection = connect(session, self.host)
+        self.connection = ServerConnection(session, self.host)
 
     @property
     def links(self) -> dict[str, KeepingLink]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.server import ServerConnection
 from socketeer.protocol.revisions import REVISION_4, REVISION_5, Revision
 from tests.multiplex.peers import ConnectionHarness, KeepingHost
 from tests.support.virtual import timers_in
@@ -214,7 +214,7 @@ def test_no_namespace_is_joined_after_one_that_closed_the_connection() -> None:
     harness = slow_root(KeepingHost())
     harness.send("40/a,", "40/b,")
 
-    def close(connection: Connection, namespace: str) -> None:
+    def close(connection: ServerConnection, namespace: str) -> None:
         if namespace == "/a":
             connection.close("forced server close")
 
@@ -228,7 +228,7 @@ def test_no_namespace_is_joined_after_one_that_closed_the_connection() -> None:
 @REVISIONS
 @pytest.mark.parametrize("how", [lambda c: c.close("forced server close"), lambda c: c.session.end("ping timeout")])
 def test_a_host_may_close_the_connection_while_it_decides(
-    revision: Revision, how: Callable[[Connection], None]
+    revision: Revision, how: Callable[[ServerConnection], None]
 ) -> None:
     host = KeepingHost()
     host.on_connect = lambda connection, namespace: how(connection)

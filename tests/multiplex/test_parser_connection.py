@@ -81,7 +81,7 @@ def test_what_breaks_the_protocol_costs_the_connection(message: Any) -> None:
 def test_text_that_is_not_utf8() -> None:
     peer = harness(JsonWithDates())
     with pytest.raises(PacketError, match="not UTF-8"):
-        peer.connection.receive_text(b"4\xff")
+        peer.connection.session.receiver.receive_text(b"4\xff")
 
 
 def test_each_connection_has_a_decoder_of_its_own() -> None:

@@ -18,7 +18,7 @@ from socketeer import Disconnected, Server, Socket
 from socketeer.engine.polling import Polling
 from socketeer.engine.session import Session
 from socketeer.engine.websocket import Probe, WebSocket
-from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.server import ServerConnection
 from socketeer.transports.picows import Wire
 from socketeer.transports.portable import PortableWire
 from tests.server.conftest import Served
@@ -318,7 +318,7 @@ def _visit(port: int) -> None:
 
 # What is left over.
 
-KEPT = (Socket, Session, Connection, Polling, WebSocket, Probe, Wire, PortableWire, asyncio.Task)
+KEPT = (Socket, Session, ServerConnection, Polling, WebSocket, Probe, Wire, PortableWire, asyncio.Task)
 
 
 def count() -> Counter[str]:

@@ -9,11 +9,11 @@ from socketeer import Server, Socket
 from socketeer.engine.http import Request
 from socketeer.engine.session import Session
 from socketeer.engine.websocket import DEAF, WebSocket
-from socketeer.multiplex.connection import Connection
+from socketeer.multiplex.server import ServerConnection
 from socketeer.protocol.revisions import REVISION_5
 from tests.support.virtual import RecordingWire
 
-KINDS = (Session, WebSocket, Connection, Socket, RecordingWire)
+KINDS = (Session, WebSocket, ServerConnection, Socket, RecordingWire)
 
 
 def _count() -> int:

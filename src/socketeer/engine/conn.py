@@ -230,7 +230,7 @@ class Conn:
         if packet.type == "message":
             self.fire("data", packet.data)
             self.fire("message", packet.data)
-        elif packet.type == ("pong" if self._session.revision.server_pings else "ping"):
+        elif packet.type == ("pong" if self._session.pings else "ping"):
             self.fire("heartbeat")
 
     def created(self, packets: Sequence[EnginePacket]) -> None:

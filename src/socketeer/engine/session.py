@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.exceptions import PacketError
-from socketeer.options import ServerOptions
 from socketeer.protocol.packets import EnginePacket
 
 if TYPE_CHECKING:
@@ -26,7 +25,17 @@ if TYPE_CHECKING:
     from socketeer.engine.websocket import Probe, WebSocket
     from socketeer.protocol.revisions import Revision
 
-__all__ = ["CloseCode", "ObservedSession", "Receiver", "Session", "State", "Write", "is_utf8", "trace_enabled"]
+__all__ = [
+    "CloseCode",
+    "ObservedSession",
+    "Receiver",
+    "Session",
+    "SessionOptions",
+    "State",
+    "Write",
+    "is_utf8",
+    "trace_enabled",
+]
 
 _log = logging.getLogger("socketeer.engine.session")
 
@@ -101,10 +110,40 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class Session:
-    """Hold one client's Engine.IO session.
+class SessionOptions(Protocol):
+    """Be what a session goes by, on either side: those of a server's options that concern one session."""
 
-    ``on_closed`` is called once, after the receiver was told.
+    @property
+    def ping_interval(self) -> float: ...
+    @property
+    def ping_timeout(self) -> float: ...
+    @property
+    def connect_timeout(self) -> float: ...
+    @property
+    def upgrade_timeout(self) -> float: ...
+    @property
+    def close_timeout(self) -> float: ...
+    @property
+    def attachment_timeout(self) -> float: ...
+    @property
+    def max_http_buffer_size(self) -> int: ...
+    @property
+    def max_attachments(self) -> int: ...
+    @property
+    def max_packet_bytes(self) -> int: ...
+    @property
+    def max_buffered_bytes(self) -> int: ...
+    @property
+    def max_waiting_events(self) -> int: ...
+    @property
+    def max_namespaces(self) -> int: ...
+
+
+class Session:
+    """Hold one Engine.IO session, on the server's side or on the client's.
+
+    Both are alike but for the heartbeat: ``pings`` says whether this side sends it, which by default is as it is for
+    a server. ``on_closed`` is called once, after the receiver was told.
     """
 
     __slots__ = (
@@ -116,6 +155,7 @@ class Session:
         "conn",
         "id",
         "options",
+        "pings",
         "probe",
         "receiver",
         "request",
@@ -136,9 +176,10 @@ class Session:
         self,
         id: str,
         revision: Revision,
-        options: ServerOptions,
+        options: SessionOptions,
         wheel: TimerWheel,
         on_closed: Callable[[Session], None],
+        pings: bool | None = None,
     ) -> None:
         self.id = id
         self.revision = revision
@@ -149,11 +190,11 @@ class Session:
         self.probe: Probe | None = None
         self.conn: Conn | None = None  # once somebody has asked for it: see conn_of()
         self._on_closed = on_closed
+        self.pings = revision.server_pings if pings is None else pings
         self._pinged = False
         self._heartbeat = Timer(self._beat)
         wheel.start(
-            self._heartbeat,
-            options.ping_interval if revision.server_pings else options.ping_interval + options.ping_timeout,
+            self._heartbeat, options.ping_interval if self.pings else options.ping_interval + options.ping_timeout
         )
 
     # -- from the client
@@ -179,7 +220,7 @@ class Session:
                 self.receiver.receive_binary(self.revision.codec.decode_base64(data))
             elif kind == _CLOSE:
                 self.end("transport close")
-            elif kind not in b"056":  # open, upgrade, noop: nothing to do for a server
+            elif kind not in b"056":  # open, upgrade, noop: nothing to do
                 raise PacketError("unknown packet type" if data else "empty packet")
         except PacketError as error:
             if self.transport.name == "websocket" and not is_utf8(data):  # a breach of WebSocket itself
@@ -282,11 +323,19 @@ class Session:
 
     # -- heartbeat
 
+    @property
+    def overdue(self) -> bool:
+        """Tell whether the peer has been silent for too long, also where no timer could notice it yet.
+
+        Timers are late where the process was stopped, or its event loop kept busy.
+        """
+        return not self.pings and self.wheel.clock() > self._heartbeat.due
+
     def _beat(self) -> None:
         options = self.options
         if self.state is _CLOSING:
             self.end("forced close")
-        elif self.revision.server_pings and not self._pinged:
+        elif self.pings and not self._pinged:
             self._pinged = True
             self.wheel.start(self._heartbeat, options.ping_timeout)
             self.write(_PING_PACKET, ())
@@ -294,14 +343,14 @@ class Session:
             self.end("ping timeout")
 
     def _receive_pong(self) -> None:
-        if not self.revision.server_pings:
+        if not self.pings:
             raise PacketError("pong from the side that sends the pings")
         if self._pinged:  # one that nobody asked for changes nothing
             self._pinged = False
             self.wheel.start(self._heartbeat, self.options.ping_interval)
 
     def _receive_ping(self) -> None:
-        if self.revision.server_pings:
+        if self.pings:
             raise PacketError("ping from the side that answers the pings")
         self.wheel.start(self._heartbeat, self.options.ping_interval + self.options.ping_timeout)
         self.write(_PONG_PACKET, ())
