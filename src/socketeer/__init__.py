@@ -15,12 +15,12 @@ from socketeer.exceptions import (
     SocketeerError,
     UsageError,
 )
+from socketeer.handling.acks import Ack
 from socketeer.handling.handlers import BadArguments, BadPayload
 from socketeer.options import ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate, ServerOptions
 from socketeer.protocol.packets import Packet, PacketType
 from socketeer.protocol.parsers import Decoder, Parser
 from socketeer.protocol.socket_msgpack import MSGPACK
-from socketeer.server.acks import Ack
 from socketeer.server.broadcast import BroadcastOperator, RemoteSocket
 from socketeer.server.engine_server import EngineServer
 from socketeer.server.handshake import Handshake

@@ -4,48 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from socketeer.adapters.base import PLAIN, Flags, Selection
 from socketeer.exceptions import AckTimeout
+from socketeer.handling.acks import settle
+from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
 from socketeer.multiplex.encoded import Body
-from socketeer.protocol.packets import RESERVED_EVENTS
-from socketeer.server.acks import Collector, settle
+from socketeer.server.collector import Collector
 
 if TYPE_CHECKING:
     from socketeer.server.handshake import Handshake
     from socketeer.server.namespace import Namespace
     from socketeer.server.socket import Socket
 
-__all__ = ["AckCallback", "BroadcastOperator", "Broadcasting", "RemoteSocket", "Rooms", "encode_event"]
+__all__ = ["BroadcastOperator", "Broadcasting", "RemoteSocket", "Rooms", "room_names"]
 
 Rooms = str | Iterable[str]
 EVERYBODY = Selection()
-AckCallback = Callable[..., Any]
-
-
-def encode_event(event: str | int, args: tuple[Any, ...], namespace: Namespace) -> Body:
-    """Encode an event of a namespace.
-
-    Raises ``ValueError`` for a reserved name or too many binary values, ``TypeError`` for what cannot be encoded.
-    """
-    if event.__class__ is not str:
-        check_event(event)
-    if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is a reserved event name")
-    try:
-        return namespace.format.body([event, *args], namespace.name)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError  # some heirs take other arguments
-        hint = "; to be called back, pass it as ack=" if args and callable(args[-1]) else ""
-        raise kind(f"emit({event!r}): {error}{hint}") from None
-
-
-def check_event(event: Any) -> None:
-    """Raise TypeError unless ``event`` can be the name of an event."""
-    if isinstance(event, bool) or not isinstance(event, str | int):
-        raise TypeError(f"the name of an event must be a str or an int, not {event!r}")
 
 
 def room_names(rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
@@ -62,15 +39,6 @@ def room_names(rooms: tuple[Rooms, ...]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise TypeError(f"a room is a str, not {name!r}")
     return tuple(dict.fromkeys(names))
-
-
-def check_timeout(seconds: float) -> float:
-    """Check the argument of ``timeout()``."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"timeout() takes a number of seconds, not {seconds!r}")
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"timeout() takes a finite number of seconds that is not negative, not {seconds!r}")
-    return float(seconds)
 
 
 class Broadcasting:
@@ -210,7 +178,7 @@ class BroadcastOperator(Broadcasting):
     def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
         """Send an event to every socket selected; see :meth:`Broadcasting.emit`."""
         namespace = self._namespace
-        body = encode_event(event, args, namespace)
+        body = encode_event(event, args, namespace.format, namespace.name)
         if ack is None:
             namespace.driver.call(self._broadcast, body)
         else:

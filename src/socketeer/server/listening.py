@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from socketeer.exceptions import UsageError
-from socketeer.handling.handlers import Handler, Handlers
-from socketeer.protocol.packets import RESERVED_EVENTS
-from socketeer.server.acks import settle
-from socketeer.server.broadcast import AckCallback
+from socketeer.handling.acks import settle
+from socketeer.handling.dispatch import Dispatcher
+from socketeer.handling.emitting import AckCallback
+from socketeer.handling.listening import check_listened, check_name
 from socketeer.server.packet_guard import PacketGuard
 
 if TYPE_CHECKING:
@@ -27,21 +26,12 @@ CONNECTION = frozenset({"connection", "connect"})
 """The names of the event of a new client."""
 
 
-_NEVER = RESERVED_EVENTS - {"disconnect", "disconnecting"}
-"""Event names that no client may send and that mean nothing on this side."""
-
-
-def _check_name(event: Any) -> None:
-    """Raise TypeError for what is no name of an event: most likely a handler, of a decorator without its brackets."""
-    if isinstance(event, bool) or not isinstance(event, str | int):
-        raise TypeError(f"the name of an event must be a str or an int, as in on('news'), not {event!r:.200}")
+_OWN_EVENTS = frozenset({"disconnect", "disconnecting"})
 
 
 def check_event_of_client(event: Any) -> None:
     """Raise TypeError or UsageError unless handlers of this event may be called some day."""
-    _check_name(event)
-    if event in _NEVER:
-        raise UsageError(f"{event!r} is no event that a client can send: this handler would never be called")
+    check_listened(event, _OWN_EVENTS, "client")
 
 
 class Listening:
@@ -65,7 +55,7 @@ class Listening:
         other servers send by :meth:`server_side_emit`; those of clients are for ``socket.on`` and ``io.event``.
         """
         listener = self._listener()
-        _check_name(event)
+        check_name(event)
         if handler is None:
             return lambda function: listener.listen(event, function)
         return listener.listen(event, handler)
@@ -77,7 +67,7 @@ class Listening:
     def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """Call ``handler`` for the next such event only; as a decorator without ``handler``."""
         listener = self._listener()
-        _check_name(event)
+        check_name(event)
         if handler is None:
             return lambda function: listener.listen(event, function, once=True)
         return listener.listen(event, handler, once=True)
@@ -145,65 +135,20 @@ class Listening:
         return await future
 
 
-class SocketListening:
+class SocketListening(Dispatcher):
     """Offer everything that an application registers with one socket."""
 
-    __slots__ = ("_any", "_guard", "_handlers", "_outgoing")
+    __slots__ = ("_guard",)
 
     nsp: Namespace
     _connection: ServerConnection
-    _handlers: Handlers | None
-    _any: tuple[Handler, ...]
-    _outgoing: tuple[Handler, ...]
     _guard: PacketGuard | None
 
-    def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
-        raise NotImplementedError
-
-    def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
-        raise NotImplementedError
+    def _check_listened(self, event: Any) -> None:
+        check_event_of_client(event)
 
     def _hand_over_waiting(self) -> list[tuple[list[Any], int | None]]:
         raise NotImplementedError
-
-    @overload
-    def on(self, event: str | int) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str | int, handler: F) -> F: ...
-    def on(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` with the arguments of each ``event``; as a decorator without ``handler``.
-
-        ``disconnecting`` and ``disconnect`` give the reason and, as a second argument, a description or None. Several
-        handlers of one event are called in the order of their registration.
-        """
-        check_event_of_client(event)
-        if handler is None:
-            return lambda function: self._listen(event, function)
-        return self._listen(event, handler)
-
-    @overload
-    def once(self, event: str | int) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str | int, handler: F) -> F: ...
-    def once(self, event: str | int, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` for the next ``event`` only; as a decorator without ``handler``."""
-        check_event_of_client(event)
-        if handler is None:
-            return lambda function: self._listen(event, function, once=True)
-        return self._listen(event, handler, once=True)
-
-    def off(self, event: str | int | None = None, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one handler, every handler of an event, or all of this socket."""
-        if self._handlers is not None:
-            self._handlers.remove(event, handler)
-
-    def listeners(self, event: str | int) -> list[Callable[..., Any]]:
-        """Give the handlers of an event that belong to this socket alone."""
-        return [] if self._handlers is None else self._handlers.functions(event)
-
-    def event_names(self) -> list[str | int]:
-        """Give the events that this socket alone has handlers for."""
-        return [] if self._handlers is None else list(self._handlers.by_event)
 
     def use(self, middleware: F) -> F:
         """Let ``middleware`` see each event of the client before its handlers, with its name and its list of arguments.
@@ -219,39 +164,3 @@ class SocketListening:
             self._guard.hold(self._hand_over_waiting())
         self._guard.middlewares.append(middleware)
         return middleware
-
-    def on_any(self, handler: F) -> F:
-        """Call ``handler`` with the name and the arguments of every event, before the event's own handlers."""
-        self._any = (*self._any, Handler(handler))
-        return handler
-
-    def prepend_any(self, handler: F) -> F:
-        """Call ``handler`` for every event, before the other catch-all handlers."""
-        self._any = (Handler(handler), *self._any)
-        return handler
-
-    def off_any(self, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one catch-all handler, or all."""
-        self._any = tuple(other for other in self._any if handler is not None and other.function != handler)
-
-    def listeners_any(self) -> list[Callable[..., Any]]:
-        """Give the catch-all handlers."""
-        return [handler.function for handler in self._any]
-
-    def on_any_outgoing(self, handler: F) -> F:
-        """Call ``handler`` with the name and the arguments of every event that is sent to this client."""
-        self._set_outgoing((*self._outgoing, Handler(handler)))
-        return handler
-
-    def prepend_any_outgoing(self, handler: F) -> F:
-        """Call ``handler`` for every event that is sent, before the other such handlers."""
-        self._set_outgoing((Handler(handler), *self._outgoing))
-        return handler
-
-    def off_any_outgoing(self, handler: Callable[..., Any] | None = None) -> None:
-        """Remove one handler of what is sent, or all."""
-        self._set_outgoing(tuple(h for h in self._outgoing if handler is not None and h.function != handler))
-
-    def listeners_any_outgoing(self) -> list[Callable[..., Any]]:
-        """Give the handlers of what is sent."""
-        return [handler.function for handler in self._outgoing]

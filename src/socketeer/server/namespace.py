@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketeer.adapters.base import Adapter, LostSession
 from socketeer.exceptions import ConnectionRefused, UsageError
+from socketeer.handling.acks import ack_future, arguments_of
+from socketeer.handling.dispatch import call_back
+from socketeer.handling.emitting import AckCallback
 from socketeer.handling.handlers import BadArguments, Handler, Handlers
 from socketeer.protocol.packets import PacketType
-from socketeer.server.acks import Collector, arguments_of
-from socketeer.server.broadcast import AckCallback, Broadcasting, BroadcastOperator
+from socketeer.server.broadcast import Broadcasting, BroadcastOperator
+from socketeer.server.collector import Collector
 from socketeer.server.handshake import Handshake, Joining
 from socketeer.server.listening import CONNECTION, Listening, check_event_of_client
 from socketeer.server.ordered import OrderedSocket
@@ -288,11 +291,7 @@ class Namespace(Broadcasting, Listening):
 
     def future(self) -> asyncio.Future[Any]:
         """Make a future on the server's event loop. Raises UsageError on any other."""
-        loop = asyncio.get_running_loop()
-        if self.driver.loop is not None and loop is not self.driver.loop:
-            raise UsageError("acknowledgements can be awaited on the server's event loop only")
-        self.driver.bind()
-        return loop.create_future()
+        return ack_future(self.driver, "server")
 
     def check_addressable(self) -> None:
         """Raise UsageError where there are no sockets of one's own to wait for."""
@@ -317,19 +316,10 @@ class Namespace(Broadcasting, Listening):
 
     def call_back(self, function: Callable[..., Any], *args: Any) -> None:
         """Call a callback of the application, which may be async; its exception is reported."""
-        try:
-            outcome = function(*args)
-        except Exception as error:
-            self.report(error, None, None)
-            return
-        if inspect.iscoroutine(outcome):
-            self.driver.spawn(self._finish(outcome))
+        call_back(self.driver, self._report_callback, function, *args)
 
-    async def _finish(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        try:
-            await coroutine
-        except Exception as error:
-            self.report(error, None, None)
+    def _report_callback(self, error: BaseException) -> None:
+        self.report(error, None, None)
 
     def report(self, error: BaseException, socket: Socket | None, event: Any) -> None:
         """Log what went wrong in a handler, or an event that fits none, and give it to the ``error`` handlers."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from socketeer.handling.acks import Ack
 from socketeer.handling.handlers import Handler
 from socketeer.multiplex.server import ServerConnection
-from socketeer.server.acks import Ack
 from socketeer.server.handshake import Handshake
 from socketeer.server.socket import Socket
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from socketeer.adapters.base import PLAIN, Adapter, Flags, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.exceptions import UsageError
+from socketeer.handling.emitting import AckCallback
 from socketeer.multiplex.encoded import Body
-from socketeer.server.broadcast import AckCallback
 from socketeer.server.listening import CONNECTION
 from socketeer.server.namespace import Namespace
 

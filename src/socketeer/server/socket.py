@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence, Set
+from collections.abc import Callable, Set
 from enum import Enum
 from threading import get_ident
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from socketeer.adapters.base import PLAIN, Flags, LostSession, Selection
 from socketeer.engine.conn import Conn, conn_of
 from socketeer.engine.http import Request
-from socketeer.handling.handlers import BadArguments, Handler, Handlers
+from socketeer.handling.acks import Ack, Done, arguments_of
+from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
+from socketeer.handling.handlers import Handler
 from socketeer.multiplex.encoded import Body, Encoded
 from socketeer.multiplex.server import ServerConnection
 from socketeer.protocol.socket_json import dump_arguments, dump_event
-from socketeer.server.acks import Ack, arguments_of
-from socketeer.server.broadcast import (
-    AckCallback,
-    BroadcastOperator,
-    Rooms,
-    check_timeout,
-    encode_event,
-    room_names,
-)
+from socketeer.server.broadcast import BroadcastOperator, Rooms, room_names
 from socketeer.server.handshake import Handshake
 from socketeer.server.listening import SocketListening
 from socketeer.server.packet_guard import PacketGuard
 from socketeer.server.socket_operator import SocketOperator
-from socketeer.transports.driver import EAGER
 
 if TYPE_CHECKING:
     from socketeer.server.namespace import Namespace
@@ -86,11 +78,12 @@ _RECOVERABLE = frozenset(
 class Socket(SocketListening):
     """Be one client in one namespace.
 
-    Emitting, joining, leaving and disconnecting may be called from any thread; the rest belongs to the event loop.
+    Its own events are ``disconnecting`` and ``disconnect``: their handlers get the reason and, as a second argument, a
+    description or None. Emitting, joining, leaving and disconnecting may be called from any thread; the rest belongs to
+    the event loop.
     """
 
     __slots__ = (
-        "_acks",
         "_attaching",
         "_connection",
         "_lost",
@@ -99,7 +92,6 @@ class Socket(SocketListening):
         "_session",
         "_shared",
         "_state",
-        "_unstarted",
         "_waiting",
         "_waiting_all",
         "data",
@@ -110,6 +102,7 @@ class Socket(SocketListening):
     )
 
     def __init__(self, nsp: Namespace, connection: ServerConnection, id: str, handshake: Handshake) -> None:
+        super().__init__(nsp.driver)
         self.id = id
         """The public id: another one for each namespace (clients 1.x and 2.x: derived from the session's)."""
         self.nsp = nsp
@@ -126,13 +119,8 @@ class Socket(SocketListening):
         self._plain = nsp.event_prefix is not None  # whether nothing stands between emit() and the session
         self._state = _JOINING
         self._shared = nsp.handlers.by_event
-        self._handlers: Handlers | None = None
-        self._any: tuple[Handler, ...] = ()
-        self._outgoing: tuple[Handler, ...] = ()
         self._guard: PacketGuard | None = None
         self._lost: LostSession | None = None  # what would be kept of it
-        self._acks: dict[int, Callable[[list[Any] | None], None]] | None = None
-        self._unstarted = 0  # handlers that wait for the next round of the event loop
         self._attaching = 0  # connection handlers that have not returned
         self._waiting: list[tuple[list[Any], int | None]] | None = None
         self._waiting_all = False  # whether every event waits, or only those that no handler takes yet
@@ -205,15 +193,13 @@ class Socket(SocketListening):
     # -- listening
 
     def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
-        if self._handlers is None:
-            self._handlers = Handlers()
-        self._handlers.add(event, Handler(function, once=once, typed=True))
+        super()._listen(event, function, once=once)
         if self._waiting and not self._waiting_all:
             self.nsp.driver.call_soon(self._admit_waiting)
         return function
 
     def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
-        self._outgoing = handlers
+        super()._set_outgoing(handlers)
         self._plain = self._open and not handlers and self.nsp.event_prefix is not None
 
     # -- emitting
@@ -230,10 +216,10 @@ class Socket(SocketListening):
             if text is not None:
                 self._session.write(nsp.event_prefix + text, ())  # type: ignore[operator]  # there is one: it is plain
                 return
-            packet = encode_event(event, args, nsp).event(nsp.name)
+            packet = encode_event(event, args, nsp.format, nsp.name).event(nsp.name)
             self._session.write(packet.text, packet.attachments)
             return
-        body = encode_event(event, args, nsp)
+        body = encode_event(event, args, nsp.format, nsp.name)
         if ack is not None:
             nsp.driver.call(self.ask, body, PLAIN, self.plain_callback(ack))
         else:
@@ -369,12 +355,6 @@ class Socket(SocketListening):
                 self._admit_waiting()
             self._dispatch(args, id)
 
-    def receive_ack(self, id: int, args: list[Any]) -> None:
-        """Take an acknowledgement; one that nobody waits for changes nothing."""
-        done = self._acks.pop(id, None) if self._acks else None
-        if done is not None:
-            done(args)
-
     def left(self, reason: str, description: str | None = None) -> None:
         """Go through the end of the socket: ``disconnecting``, the rooms, ``disconnect``."""
         if self._state is _JOINING:
@@ -419,12 +399,6 @@ class Socket(SocketListening):
         """Send nothing any more."""
         self._open = self._plain = False
 
-    def _fail_acks(self) -> None:
-        """Tell whoever waits for an acknowledgement that none will come."""
-        acks, self._acks = self._acks, None
-        for done in (acks or {}).values():
-            done(None)
-
     def _persist(self, reason: str) -> None:
         """Let the adapter keep what belongs to the client, if it did not leave on purpose."""
         adapter, lost = self.nsp.adapter, self._lost
@@ -432,16 +406,6 @@ class Socket(SocketListening):
             lost.rooms = tuple(adapter.rooms_of(self))
             lost.data = self.data
             adapter.persist(lost)
-
-    def _fire(self, event: str, *args: Any) -> bool:
-        """Call the handlers of an event of this side; tell whether one of them has not begun to run."""
-        unstarted = self._unstarted
-        for handler in self._handlers_of(event):
-            if handler.once and not self._discard_once(event, handler):
-                continue
-            offered = (self, *args) if handler.bound else args
-            self._start(handler, handler.trim(offered), event, None)
-        return self._unstarted > unstarted
 
     def _become(self, state: State) -> None:
         if state not in _TRANSITIONS[self._state]:
@@ -551,83 +515,28 @@ class Socket(SocketListening):
         own = self._handlers.by_event.get(event)
         return (shared + own) if shared and own else (shared or own or ())
 
-    def _has_handlers(self, event: Any) -> bool:
-        return bool(self._any or self._handlers_of(event))
-
     def _dispatch(self, args: list[Any], id: int | None) -> None:
-        if self._state is not _CONNECTED:
-            return
-        event = args[0]
-        handlers = self._handlers_of(event)
-        ack = None if id is None else Ack(self, id, len(handlers))
-        for handler in self._any:
-            self._offer(handler, handler.trim(args), event, ack if handler.wants_ack else None)
-        if not handlers and not self._any:
-            self.nsp.note_unheard(self, event)
-        for handler in handlers:
-            self._offer(handler, args[1:], event, ack)
-
-    def _offer(self, handler: Handler, args: list[Any], event: Any, ack: Ack | None) -> None:
-        try:
-            taken = handler.take(event, args)
-        except Exception as error:
-            self.nsp.report(error, self, event)
-            if ack is not None and isinstance(error, BadArguments):
-                ack(error.answer())
-            return
-        if handler.once and not self._discard_once(event, handler):
-            return
-        self._start(handler, [self, *taken] if handler.bound else taken, event, ack)
+        if self._state is _CONNECTED:
+            super()._dispatch(args, id)
 
     def _discard_once(self, event: Any, handler: Handler) -> bool:
-        own = self._handlers is not None and self._handlers.discard(event, handler)
-        return own or self.nsp.handlers.discard(event, handler)
+        return super()._discard_once(event, handler) or self.nsp.handlers.discard(event, handler)
 
-    def _start(
-        self,
-        handler: Handler,
-        args: Sequence[Any],
-        event: Any,
-        ack: Ack | None,
-        then: Callable[[], None] | None = None,
-    ) -> None:
-        """Call a handler, or begin its task; handlers begin in the order of these calls."""
-        if self._unstarted and not handler.is_async:
-            self._unstarted += 1
-            self.nsp.driver.call_soon(self._call_later, handler, args, event, ack, then)
-        else:
-            self._call(handler, args, event, ack, then)
+    def _report(self, error: BaseException, event: Any) -> None:
+        self.nsp.report(error, self, event)
 
-    def _call(
-        self,
-        handler: Handler,
-        args: Sequence[Any],
-        event: Any,
-        ack: Ack | None,
-        then: Callable[[], None] | None = None,
-    ) -> None:
-        try:
-            if handler.wants_ack:
-                value = handler.function(*args, ack=ack)
-                ack = None
-            else:
-                value = handler.function(*args)
-            if value.__class__ is CoroutineType:  # of an async function, or what any other function has given back
-                self._spawn(self._run(value, event, ack, then))
-                return
-            if ack is not None:
-                ack.returned(value)
-        except (Exception, asyncio.CancelledError) as error:  # of a future that the handler asked for its result
-            self.nsp.report(error, self, event)
-        if then is not None:
-            then()
+    def _note_unheard(self, args: list[Any], ack: Ack | None) -> None:
+        if not self._any:
+            self.nsp.note_unheard(self, args[0])
 
-    def _take_value(self, value: Any, event: Any, id: int | None) -> None:
-        """Take what the only handler of an event has returned."""
-        if value.__class__ is CoroutineType:  # from a function that is not async itself
-            self._spawn(self._run(value, event, None if id is None else Ack(self, id, 1), None))
-        elif id is not None:
-            self._acknowledge(value, id)
+    def call_back(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a callback of the application, which may be async; its exception is reported."""
+        self.nsp.call_back(function, *args)
+
+    def answer(self, args: list[Any], id: int) -> None:
+        """Send an acknowledgement, from any thread. Raises ``TypeError`` for arguments that cannot be encoded."""
+        nsp = self.nsp
+        nsp.driver.call(self.deliver, nsp.format.ack(args, nsp.name, id))
 
     def _acknowledge(self, value: Any, id: int) -> None:
         """Answer an event with what its handler has returned."""
@@ -638,39 +547,6 @@ class Socket(SocketListening):
                 self._session.write(b"%b%d%b" % (nsp.ack_prefix, id, text), ())  # type: ignore[str-format]  # as in emit
                 return
         self.deliver(nsp.format.ack(arguments_of(value), nsp.name, id))
-
-    def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
-        self._unstarted += not EAGER
-        self.nsp.driver.spawn(running)
-
-    def _call_later(
-        self, handler: Handler, args: Sequence[Any], event: Any, ack: Ack | None, then: Callable[[], None] | None
-    ) -> None:
-        self._unstarted -= 1
-        self._call(handler, args, event, ack, then)
-
-    async def _run(
-        self, coroutine: Coroutine[Any, Any, Any], event: Any, ack: Ack | None, then: Callable[[], None] | None
-    ) -> None:
-        self._unstarted -= not EAGER
-        try:
-            await self._finish(coroutine, event, ack)
-        finally:
-            if then is not None:
-                then()
-
-    async def _finish(self, coroutine: Coroutine[Any, Any, Any], event: Any, ack: Ack | None) -> None:
-        try:
-            value = await coroutine
-            if ack is not None:
-                ack.returned(value)
-        except Exception as error:
-            self.nsp.report(error, self, event)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            self.nsp.report(error, self, event)  # of a future that the handler awaited
 
     # -- to the client
 
@@ -684,32 +560,15 @@ class Socket(SocketListening):
             elif not flags.volatile or self._session.writable:
                 self._session.write(packet.text, packet.attachments, flags.compress)
 
-    def _show_outgoing(self, args: Sequence[Any]) -> None:
-        for handler in self._outgoing:
-            self.nsp.call_back(handler.function, *handler.trim(args))
-
-    def deliver_with_ack(
-        self, packet: Encoded, id: int, done: Callable[[list[Any] | None], None], flags: Flags = PLAIN
-    ) -> None:
+    def deliver_with_ack(self, packet: Encoded, id: int, done: Done, flags: Flags = PLAIN) -> None:
         """Send an event that asks for an acknowledgement; ``done`` gets its arguments, or None if the client leaves."""
         if not self._open:
             done(None)
             return
-        if self._acks is None:
-            self._acks = {}
-        self._acks[id] = done
+        self._expect_ack(id, done)
         self.deliver(packet, flags)
 
-    def plain_callback(self, ack: AckCallback) -> Callable[[list[Any] | None], None]:
-        """Wrap a callback that gets the answer alone, and nothing where there is none."""
-
-        def done(args: list[Any] | None) -> None:
-            if args is not None:
-                self.nsp.call_back(ack, *args)
-
-        return done
-
-    def ask(self, body: Body, flags: Flags, done: Callable[[list[Any] | None], None]) -> int:
+    def ask(self, body: Body, flags: Flags, done: Done) -> int:
         """Send an event that asks for an acknowledgement, and give the id under which it is awaited.
 
         Where it is dropped for being volatile nobody will answer, but the wait ends when the client leaves.
@@ -717,8 +576,3 @@ class Socket(SocketListening):
         id = self.nsp.next_ack_id()
         self.deliver_with_ack(body.event(self.nsp.name, id), id, done, flags)
         return id
-
-    def forget_ack(self, id: int) -> None:
-        """Wait no longer for an acknowledgement."""
-        if self._acks:
-            self._acks.pop(id, None)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from socketeer.adapters.base import PLAIN, Flags, Selection
-from socketeer.exceptions import AckTimeout, Disconnected
+from socketeer.handling.acks import flatten, settle, wait_for_ack
+from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
 from socketeer.multiplex.encoded import Body
-from socketeer.server.acks import flatten, settle
-from socketeer.server.broadcast import AckCallback, BroadcastOperator, Rooms, check_timeout, encode_event
+from socketeer.server.broadcast import BroadcastOperator, Rooms
 
 if TYPE_CHECKING:
     from socketeer.server.socket import Socket
@@ -70,7 +70,7 @@ class SocketOperator:
         """
         socket = self._socket
         nsp = socket.nsp
-        body = encode_event(event, args, nsp)
+        body = encode_event(event, args, nsp.format, nsp.name)
         if ack is None:
             nsp.driver.call(socket.emit_body, body, self._flags)
         elif self._timeout is None:
@@ -96,7 +96,7 @@ class SocketOperator:
         """
         nsp = self._socket.nsp
         future: asyncio.Future[Any] = nsp.future()
-        stop_waiting = self._emit_with_ack(encode_event(event, args, nsp), settle(future))
+        stop_waiting = self._emit_with_ack(encode_event(event, args, nsp.format, nsp.name), settle(future))
         try:
             return flatten(await future)
         finally:
@@ -105,24 +105,7 @@ class SocketOperator:
     def _emit_with_ack(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> Callable[[], None]:
         socket = self._socket
         wheel = socket.nsp.driver.wheel
-        timer = None
-
-        def answered(args: list[Any] | None) -> None:
-            wheel.stop(timer)
-            if args is None:
-                done(Disconnected("the client left before it acknowledged"), [])
-            else:
-                done(None, args)
-
-        def expired() -> None:
-            stop_waiting()
-            done(AckTimeout(), [])
-
-        def stop_waiting() -> None:
-            wheel.stop(timer)
-            socket.forget_ack(number)
-
-        if self._timeout is not None:
-            timer = wheel.call_later(self._timeout, expired)
-        number = socket.ask(body, self._flags, answered)
-        return stop_waiting
+        gone = "the client left before it acknowledged"
+        return wait_for_ack(
+            wheel, self._timeout, lambda done: socket.ask(body, self._flags, done), socket.forget_ack, done, gone
+        )
