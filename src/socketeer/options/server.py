@@ -6,14 +6,26 @@ Times are seconds, sizes are bytes. The defaults are those of Socket.IO 4.x wher
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict
+
+from socketeer.options.checks import (
+    BY_TYPE,
+    TRANSPORTS,
+    are_transports,
+    check_fields,
+    is_anything,
+    is_callable,
+    is_count,
+    is_path,
+    is_record,
+    is_true_or_false,
+    nearest,
+)
 
 __all__ = [
-    "TRANSPORTS",
     "ConnectionStateRecovery",
     "Cookie",
     "EngineOptions",
@@ -23,7 +35,6 @@ __all__ = [
     "ServerOptions",
 ]
 
-TRANSPORTS = ("polling", "websocket")
 CONCURRENCIES = ("concurrent", "ordered")
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -46,7 +57,7 @@ class ConnectionStateRecovery:
     """The most clients for which a namespace keeps what belongs to them; past it the oldest stay new."""
 
     def __post_init__(self) -> None:
-        _check_fields(self, "connection_state_recovery")
+        check_fields(self, "connection_state_recovery")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +88,7 @@ class HttpCompression:
     """How hard zlib tries: from 1, fast, to 9, small."""
 
     def __post_init__(self) -> None:
-        _check_fields(self, "http_compression")
+        check_fields(self, "http_compression")
         _check_level(self.level, "http_compression")
 
 
@@ -100,7 +111,7 @@ class PerMessageDeflate:
     """Ask the client to begin each of its messages anew."""
 
     def __post_init__(self) -> None:
-        _check_fields(self, "per_message_deflate")
+        check_fields(self, "per_message_deflate")
         _check_level(self.level, "per_message_deflate")
         if not 9 <= self.window_bits <= 15:
             raise ValueError(f"option 'per_message_deflate.window_bits' must be from 9 to 15, not {self.window_bits}")
@@ -236,74 +247,8 @@ class ServerOptions:
         names = _CHECKS if known is None else known
         for name in keywords:
             if name not in names:
-                raise TypeError(f"{server}() has no option {name!r}{_nearest(name, names)}")
+                raise TypeError(f"{server}() has no option {name!r}{nearest(name, names)}")
         return cls(**keywords)
-
-
-def _nearest(name: Any, names: Iterable[str]) -> str:
-    import difflib  # only a mistake needs it
-
-    near = difflib.get_close_matches(str(name), names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _is_true_or_false(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"option {name!r} takes True or False, not {value!r}")
-    return value
-
-
-def _is_seconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"option {name!r} takes a number of seconds, not {value!r}")
-    try:
-        seconds = float(value)
-    except OverflowError:  # an int of any size
-        seconds = math.inf
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"option {name!r} must be more than 0 seconds and finite, not {value!r:.100}")
-    return seconds
-
-
-def _is_count(least: int) -> Callable[[str, Any], int]:
-    def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"option {name!r} takes a whole number, not {value!r}")
-        if value < least:
-            raise ValueError(f"option {name!r} must be at least {least}, not {value}")
-        return value
-
-    return check
-
-
-def _is_path(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"option {name!r} takes a str, not {value!r}")
-    path = "/" + value.strip("/")
-    if path == "/" or not (path.isascii() and path.isprintable()) or any(c in path for c in "?#% "):
-        raise ValueError(f"option {name!r} must be a URL path such as '/socket.io', not {value!r}")
-    return path
-
-
-def _are_transports(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"option {name!r} takes a list of transports, not {value!r}")
-    for transport in value:
-        if transport not in TRANSPORTS:
-            raise ValueError(f"option {name!r} knows {', '.join(TRANSPORTS)}, not {transport!r}")
-    if not value:
-        raise ValueError(f"option {name!r} needs at least one transport")
-    return tuple(dict.fromkeys(value))
-
-
-def _is_anything(name: str, value: Any) -> Any:
-    return value  # checked where it is used: see socketeer.engine.cors and socketeer.protocol.parsers
-
-
-def _is_callable(name: str, value: Any) -> Any:
-    if value is not None and not callable(value):
-        raise TypeError(f"option {name!r} takes a callable, not {value!r}")
-    return value
 
 
 def _is_message(name: str, value: Any) -> str | bytes | None:
@@ -316,27 +261,6 @@ def _is_concurrency(name: str, value: Any) -> str:
     if value not in CONCURRENCIES:
         raise ValueError(f"option {name!r} knows {', '.join(CONCURRENCIES)}, not {value!r}")
     return str(value)
-
-
-R = TypeVar("R", ConnectionStateRecovery, Cookie, HttpCompression, PerMessageDeflate)
-
-
-def _is_record(record: type[R]) -> Callable[[str, Any], R | None]:
-    def check(name: str, value: Any) -> R | None:
-        if value is None or value is False:
-            return None
-        if value is True:
-            return record()
-        if isinstance(value, record):
-            return value
-        if not isinstance(value, Mapping):
-            raise TypeError(f"option {name!r} takes True, False or a {record.__name__}, not {value!r}")
-        for key in value:
-            if key not in record.__dataclass_fields__:
-                raise TypeError(f"option {name!r} has no {key!r}{_nearest(key, record.__dataclass_fields__)}")
-        return record(**value)
-
-    return check
 
 
 def _is_cookie_name(name: str, value: Any) -> None:
@@ -361,15 +285,7 @@ def _is_same_site(name: str, value: Any) -> None:
 
 
 def _is_cookie(name: str, value: Any) -> Cookie | None:
-    return Cookie(name=value) if isinstance(value, str) else _is_record(Cookie)(name, value)
-
-
-def _check_fields(record: Any, option: str) -> None:
-    """Check the fields of a record by their types."""
-    for field in dataclasses.fields(record):
-        check = _is_count(0) if field.name == "threshold" else _BY_TYPE[str(field.type)]
-        value = check(f"{option}.{field.name}", getattr(record, field.name))
-        object.__setattr__(record, field.name, value)
+    return Cookie(name=value) if isinstance(value, str) else is_record(Cookie)(name, value)
 
 
 def _check_level(level: int, option: str) -> None:
@@ -377,35 +293,30 @@ def _check_level(level: int, option: str) -> None:
         raise ValueError(f"option '{option}.level' must be from 1 to 9, not {level}")
 
 
-_BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
-    "bool": _is_true_or_false,
-    "float": _is_seconds,
-    "int": _is_count(1),
-}
 _COOKIE_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "name": _is_cookie_name,
     "path": _is_cookie_attribute,
     "domain": _is_cookie_attribute,
-    "http_only": _is_true_or_false,
-    "secure": _is_true_or_false,
+    "http_only": is_true_or_false,
+    "secure": is_true_or_false,
     "same_site": _is_same_site,
-    "max_age": lambda name, value: value is None or _is_count(0)(name, value),
+    "max_age": lambda name, value: value is None or is_count(0)(name, value),
 }
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "path": _is_path,
-    "transports": _are_transports,
-    "max_attachments": _is_count(0),
-    "cors": _is_anything,
-    "allow_request": _is_callable,
-    "adapter": _is_callable,
+    "path": is_path,
+    "transports": are_transports,
+    "max_attachments": is_count(0),
+    "cors": is_anything,
+    "allow_request": is_callable,
+    "adapter": is_callable,
     "cookie": _is_cookie,
-    "http_compression": _is_record(HttpCompression),
-    "per_message_deflate": _is_record(PerMessageDeflate),
+    "http_compression": is_record(HttpCompression),
+    "per_message_deflate": is_record(PerMessageDeflate),
     "initial_packet": _is_message,
-    "parser": _is_anything,
-    "connection_state_recovery": _is_record(ConnectionStateRecovery),
+    "parser": is_anything,
+    "connection_state_recovery": is_record(ConnectionStateRecovery),
     "event_concurrency": _is_concurrency,
 }
 for _field in dataclasses.fields(ServerOptions):
     if _field.name not in _CHECKS:
-        _CHECKS[_field.name] = _BY_TYPE[str(_field.type)]
+        _CHECKS[_field.name] = BY_TYPE[str(_field.type)]
