@@ -27,6 +27,7 @@ class Driver:
         self.wheel = TimerWheel(time.monotonic, self._arm)
         self.on_bind: Callable[[], None] = lambda: None
         """Called when the server has got to know its event loop."""
+        self._clock = time.monotonic
         self._handle: asyncio.TimerHandle | None = None
         self._armed = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -36,6 +37,9 @@ class Driver:
         """Take the running event loop for the server's; cheap when it is already."""
         loop = asyncio.get_running_loop()
         if loop is not self.loop:
+            clock: Callable[[], float] = getattr(loop, "virtual_clock", time.monotonic)
+            if clock != self._clock:
+                self._follow(clock)
             self.loop = loop
             self.thread = get_ident()
             self._handle = None
@@ -99,6 +103,13 @@ class Driver:
                 await asyncio.wait(tasks, timeout=left)
 
     # -- the wheel's timer
+
+    def _follow(self, clock: Callable[[], float]) -> None:
+        """Let the wheel go by another clock, on which what was measured or set before is as far away as it was."""
+        fresh = self.loop is None and self.wheel.next_deadline() is None
+        ahead = 0.0 if fresh else self.wheel.clock() - clock()
+        self._clock = clock
+        self.wheel.clock = clock if ahead == 0.0 else lambda: clock() + ahead
 
     def _arm(self, deadline: float) -> None:
         if self.loop is None or (self._handle is not None and self._armed <= deadline):
