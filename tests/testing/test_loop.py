@@ -138,7 +138,7 @@ def test_a_program_that_waits_for_nothing_is_told_who_waits() -> None:
         await asyncio.create_task(never(), name="the one that hangs")
 
     with pytest.raises(
-        Stuck, match=r"(?s)nothing is left.*the one that hangs: never \(.*test_loop\.py:\d+\) > Event"
+        Stuck, match=r"(?s)nothing is left.*the one that hangs: never \(.*test_loop\.py:\d+\) > wait "
     ) as e:
         run(main())
     assert "main (" in str(e.value)
