@@ -9,6 +9,7 @@ from socketeer.engine.http import Request
 from socketeer.engine.session import Session
 from socketeer.multiplex.encoded import Format, JsonFormat
 from socketeer.multiplex.server import ServerConnection
+from socketeer.options import ServerOptions
 from socketeer.protocol.revisions import REVISION_5, Revision
 from tests.support.virtual import EngineHarness, RecordingWire, request
 
@@ -51,6 +52,7 @@ class KeepingHost:
 
     def __init__(self, written: Format | None = None) -> None:
         self.format = written or JsonFormat(10)
+        self.options = ServerOptions()
         self.asked: list[tuple[str, Any, str]] = []
         self.links: dict[str, KeepingLink] = {}
         self.unknown: set[str] = set()
@@ -88,6 +90,7 @@ class ConnectionHarness(EngineHarness):
     def __init__(self, revision: Revision = REVISION_5, host: KeepingHost | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.host = host or KeepingHost()
+        self.host.options = self.options
         self.wire = RecordingWire()
         asked = request({"EIO": str(revision.engine), "transport": "websocket"}, upgrade=True)
         self.session = self.engine.open_websocket(asked, revision, self.wire)

@@ -10,6 +10,7 @@ from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.exceptions import PacketError
 from socketeer.multiplex.connection import Connection, Host, Link, receive_with
+from socketeer.options import ServerOptions
 from socketeer.protocol import socket_json
 from socketeer.protocol.packets import Packet, PacketType
 
@@ -24,6 +25,8 @@ _CONNECT_ERROR: Final = PacketType.CONNECT_ERROR
 
 class ServerHost(Host, Protocol):
     """Decide about the namespaces of a connection."""
+
+    options: ServerOptions
 
     def connect(self, connection: ServerConnection, namespace: str, auth: Any, query: str) -> None:
         """Begin to let the client join; call ``accept`` or ``refuse`` of the connection, now or later.
@@ -51,7 +54,7 @@ class ServerConnection(Connection[Link]):
         self._waiting: list[Packet] = []
         self._left: set[str] | None = None  # the namespaces that the server put the client out of
         self._connect_timer: Timer | None = session.wheel.call_later(
-            session.options.connect_timeout, self._connect_timed_out
+            host.options.connect_timeout, self._connect_timed_out
         )
         receive_with(self, host.format.decoder())
         if session.revision.implicit_root:
@@ -97,7 +100,7 @@ class ServerConnection(Connection[Link]):
             self._connect_again(namespace, packet.data)
         elif self.session.revision.implicit_root and "/" in self._joining:
             # Clients of this revision expect the main namespace to be joined before any other.
-            if len(self._waiting) >= self.session.options.max_waiting_events:
+            if len(self._waiting) >= self._host.options.max_waiting_events:
                 raise PacketError("more than max_waiting_events CONNECT packets before the main namespace was joined")
             packet.data = query
             self._waiting.append(packet)
@@ -105,7 +108,7 @@ class ServerConnection(Connection[Link]):
             self._begin_one_more(namespace, packet.data, query)
 
     def _begin_one_more(self, namespace: str, auth: Any, query: str) -> None:
-        if len(self.links) + len(self._joining) < self.session.options.max_namespaces:
+        if len(self.links) + len(self._joining) < self._host.options.max_namespaces:
             self._begin(namespace, auth, query)
         else:
             self._write(_CONNECT_ERROR, namespace, self.session.revision.refused("Too many namespaces", None))
@@ -169,7 +172,7 @@ class ServerConnection(Connection[Link]):
         self.detach(namespace)
         if self._left is None:
             self._left = set()
-        if len(self._left) < self.session.options.max_namespaces:
+        if len(self._left) < self._host.options.max_namespaces:
             self._left.add(namespace)
         self._write(_DISCONNECT, namespace)
 

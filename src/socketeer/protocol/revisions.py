@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from socketeer.exceptions import PacketError
 from socketeer.protocol.engine_v3 import ENGINE_V3
 from socketeer.protocol.engine_v4 import ENGINE_V4
 from socketeer.protocol.packets import EngineCodec
@@ -48,6 +50,15 @@ class Revision:
     """Give the payload of a refusal from the message and the application's data (None for none)."""
     socket_id: Callable[[str, str, Callable[[], str]], str]
     """Give a socket its id, from the secret Engine.IO session id, the namespace, and a source of new ids."""
+    joining: Callable[[str, dict[str, Any]], tuple[str, Any]]
+    """Give the namespace and the payload of a client's CONNECT from the namespace and what it is told of the client."""
+    read_connected: Callable[[Any, str, str], tuple[str, str | None]]
+    """Read the answer to CONNECT: from its payload, the session's id and the namespace, the socket's id and its secret.
+
+    Raises PacketError for what is no answer.
+    """
+    read_refused: Callable[[Any], tuple[str, Any]]
+    """Read a refusal: from its payload, the message and the application's data."""
 
 
 def _connected_4(id: str, pid: str | None) -> None:
@@ -75,6 +86,36 @@ def _socket_id_5(session_id: str, namespace: str, generate: Callable[[], str]) -
     return generate()
 
 
+def _joining_4(namespace: str, auth: dict[str, Any]) -> tuple[str, None]:
+    return f"{namespace}?{urlencode(auth)}" if auth else namespace, None
+
+
+def _joining_5(namespace: str, auth: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    return namespace, auth or None
+
+
+def _read_connected_4(payload: Any, session_id: str, namespace: str) -> tuple[str, None]:
+    return _socket_id_4(session_id, namespace, str), None
+
+
+def _read_connected_5(payload: Any, session_id: str, namespace: str) -> tuple[str, str | None]:
+    id, pid = (payload.get("sid"), payload.get("pid")) if isinstance(payload, dict) else (None, None)
+    if not isinstance(id, str):
+        raise PacketError("CONNECT without an id: a server 1.x or 2.x, which needs the option eio=3?")
+    return id, pid if isinstance(pid, str) else None
+
+
+def _read_refused_4(payload: Any) -> tuple[str, Any]:
+    return (payload, None) if isinstance(payload, str) else ("Connection refused", payload)
+
+
+def _read_refused_5(payload: Any) -> tuple[str, Any]:
+    if not isinstance(payload, dict):
+        return _read_refused_4(payload)
+    message = payload.get("message")
+    return message if isinstance(message, str) else "Connection refused", payload.get("data")
+
+
 REVISION_4 = Revision(
     engine=3,
     socket=4,
@@ -87,6 +128,9 @@ REVISION_4 = Revision(
     connected=_connected_4,
     refused=_refused_4,
     socket_id=_socket_id_4,
+    joining=_joining_4,
+    read_connected=_read_connected_4,
+    read_refused=_read_refused_4,
 )
 REVISION_5 = Revision(
     engine=4,
@@ -100,6 +144,9 @@ REVISION_5 = Revision(
     connected=_connected_5,
     refused=_refused_5,
     socket_id=_socket_id_5,
+    joining=_joining_5,
+    read_connected=_read_connected_5,
+    read_refused=_read_refused_5,
 )
 REVISIONS: dict[str, Revision] = {"2": REVISION_4, "3": REVISION_4, "4": REVISION_5}
 """The revisions by the value of the ``EIO`` parameter; 2 never had a wire format of its own and is read as 3."""

@@ -1,0 +1,101 @@
+"""The client's side of a connection: sockets ask to join namespaces, and hear whether they may. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from socketeer.engine.session import Session
+from socketeer.multiplex.connection import Connection, Host, Link, receive_with
+from socketeer.protocol import socket_json
+from socketeer.protocol.packets import Packet, PacketType
+
+__all__ = ["ClientConnection", "ClientHost", "ClientLink"]
+
+_CONNECT: Final = PacketType.CONNECT
+_DISCONNECT: Final = PacketType.DISCONNECT
+
+
+class ClientLink(Link, Protocol):
+    """Be one namespace that was joined, or that an answer is due for."""
+
+    def accepted(self, id: str, pid: str | None) -> None:
+        """Take note that the namespace was joined: as ``id``, to be recovered with the secret ``pid``."""
+
+    def refused(self, message: str, data: Any) -> None:
+        """Take note that the server does not let this client join."""
+
+
+class ClientHost(Host, Protocol):
+    """Hold the connection."""
+
+    def connection_closed(self, links: Sequence[ClientLink], reason: str, description: str | None) -> None:
+        """Take note that the connection is over, and tell its links."""
+
+
+class ClientConnection(Connection[ClientLink]):
+    """Multiplex the namespaces that one client has joined on a server."""
+
+    __slots__ = ("_on_packet", "_root_joined")
+
+    put_out = "io server disconnect"
+
+    _host: ClientHost
+
+    def __init__(self, session: Session, host: ClientHost) -> None:
+        super().__init__(session)
+        self._host = host
+        self._on_packet: Callable[[Packet], object] | None = None
+        self._root_joined: Packet | None = None  # that the server joined it unasked, before any socket was there
+        receive_with(self, host.format.decoder())
+
+    def watch(self, on_packet: Callable[[Packet], object]) -> None:
+        """Show every packet to ``on_packet``, before it is acted upon."""
+        self._on_packet = on_packet
+        self._root = None  # whose packets would not come this way
+
+    def join(self, namespace: str, link: ClientLink, auth: dict[str, Any]) -> None:
+        """Ask to join; the link takes what comes from here on, also before the answer.
+
+        Raises ``TypeError`` for ``auth`` that cannot be written.
+        """
+        revision = self.session.revision
+        packet = self._host.format.packet(_CONNECT, *revision.joining(namespace, auth))
+        self._attach(namespace, link)
+        if namespace != "/" or not revision.implicit_root:
+            self.session.write(packet.text, packet.attachments)
+        elif (joined := self._root_joined) is not None:
+            self._root_joined = None
+            self._take_joining(joined)
+
+    def leave(self, namespace: str) -> None:
+        """Leave a namespace and tell the server."""
+        self.detach(namespace)
+        self._write(_DISCONNECT, namespace)
+
+    def session_closed(self, reason: str, description: str | None) -> None:
+        """Take note that the connection is over."""
+        self._host.connection_closed(self._forget(), reason, description)
+
+    def _attach(self, namespace: str, link: ClientLink) -> None:
+        self.links[namespace] = link
+        if namespace == "/" and self._on_packet is None:
+            self._root = link
+
+    def _dispatch(self, packet: Packet) -> None:
+        if self._on_packet is not None:
+            self._on_packet(packet)
+        super()._dispatch(packet)
+
+    def _take_joining(self, packet: Packet) -> None:
+        session = self.session
+        namespace, _ = socket_json.split_query(packet.namespace)
+        link = self.links.get(namespace)
+        if packet.type is not _CONNECT:
+            if link is not None:
+                self.detach(namespace)
+                link.refused(*session.revision.read_refused(packet.data))
+        elif link is not None:
+            link.accepted(*session.revision.read_connected(packet.data, session.id, namespace))
+        elif namespace == "/" and session.revision.implicit_root:
+            self._root_joined = packet
