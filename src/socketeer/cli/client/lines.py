@@ -1,0 +1,135 @@
+"""What may be typed at the prompt, or come in a line of standard input: ``event json json ...``.
+
+Bare words are strings, so quotes are for those that have spaces in them or look like something else. A ``?`` behind
+the event's name asks for an acknowledgement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from socketeer.cli.client.values import BadValue, read_json, read_word
+
+__all__ = ["Emission", "quote", "read_emission", "read_values", "read_words"]
+
+_WORD = re.compile(r"\S+")
+_SPACE = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """Hold an event that is to be sent."""
+
+    event: str
+    args: tuple[Any, ...] = ()
+    ack: bool = False
+    volatile: bool = False
+
+
+def read_emission(line: str) -> Emission:
+    """Read a line: the name of an event and its arguments. Raises BadValue."""
+    reader = _Reader(line)
+    if reader.at_end():
+        raise BadValue("the name of an event is missing")
+    event, ack = reader.name()
+    return Emission(event, tuple(reader.values()), ack)
+
+
+def read_values(text: str) -> list[Any]:
+    """Read values with spaces between them. Raises BadValue."""
+    return list(_Reader(text).values())
+
+
+def read_words(words: Sequence[str]) -> Emission:
+    """Read an event as the words of a shell's command: one alone is a line, further ones are its arguments."""
+    first, *rest = words
+    if not rest:
+        return read_emission(first)
+    if first[:1] == '"':
+        event, ack = _Reader(first).name()
+    else:
+        event, ack = _asks(first)
+    return Emission(event, tuple(map(read_word, rest)), ack)
+
+
+def quote(event: str) -> str:
+    """Write the name of an event so that :func:`read_emission` reads it."""
+    plain = _WORD.fullmatch(event) and event[0] not in "\"'/" and not event.endswith("?") and event.isprintable()
+    if plain:
+        return event
+    return '"' + event.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _asks(name: str) -> tuple[str, bool]:
+    return (name[:-1], True) if name.endswith("?") and len(name) > 1 else (name, False)
+
+
+class _Reader:
+    """Read a line from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def at_end(self) -> bool:
+        """Tell whether nothing but space is left, and pass over the space."""
+        space = _SPACE.match(self._text, self._at)
+        assert space is not None
+        self._at = space.end()
+        return self._at == len(self._text)
+
+    def name(self) -> tuple[str, bool]:
+        """Read the name of an event, and whether it asks for an acknowledgement."""
+        if self._text[self._at] not in "\"'":
+            return _asks(self._word())
+        name = self._quoted()
+        asks = self._text.startswith("?", self._at)
+        self._at += asks
+        self._check_space()
+        return name, asks
+
+    def values(self) -> list[Any]:
+        """Read all that is left."""
+        values = []
+        while not self.at_end():
+            values.append(self._value())
+        return values
+
+    def _value(self) -> Any:
+        text, start = self._text, self._at
+        if text[start] == "'":
+            value: Any = self._quoted()
+        elif text[start] in '"{[':
+            value, self._at = read_json(text, start)
+        elif text.startswith('@"', start):
+            self._at += 1
+            value = read_word("@" + self._quoted())
+        else:
+            return read_word(self._word())
+        self._check_space()
+        return value
+
+    def _word(self) -> str:
+        word = _WORD.match(self._text, self._at)
+        assert word is not None
+        self._at = word.end()
+        return word[0]
+
+    def _quoted(self) -> str:
+        text, start = self._text, self._at
+        if text[start] == '"':
+            value, self._at = read_json(text, start)
+            assert isinstance(value, str)
+            return value
+        end = text.find("'", start + 1)
+        if end < 0:
+            raise BadValue(f"the quote at column {start + 1} is not closed")
+        self._at = end + 1
+        return text[start + 1 : end]
+
+    def _check_space(self) -> None:
+        if self._at < len(self._text) and not self._text[self._at].isspace():
+            raise BadValue(f"a space is missing at column {self._at + 1}")
