@@ -277,19 +277,25 @@ def test_the_manual_shows_what_is_written() -> None:
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("main", "'main' is not of the form module:name, as in main:io"),
+        ("main", "main has no socketeer.Server"),
+        ("my-main:io", "'my-main:io' is not of the form module:name, as in main:app"),
+        ("src/main.py:io", "src/main.py is a path: name the module, main:io, with --app-dir src"),
         ("nowhere:io", "there is no module nowhere here"),
+        ("brokem:io", "there is no module brokem here; did you mean broken?"),
         ("main.sub:io", "there is no module main.sub here"),
         ("main:nothing", "main has no nothing"),
+        ("main:texts", "main has no texts; did you mean text?"),
         ("main:text", "main:text is a str, not a socketeer.Server"),
         ("broken:io", "broken cannot be imported: ZeroDivisionError: division by zero"),
         ("needy:io", "needy imports nowhere, which is not installed"),
+        ("twice", "twice has several servers: one, two; name one, as in twice:one"),
     ],
 )
 def test_what_is_not_found_is_said(tmp_path: Path, spec: str, says: str) -> None:
     (tmp_path / "main.py").write_text("text = 'text'\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "needy.py").write_text("import nowhere\n")
+    (tmp_path / "twice.py").write_text("from socketeer import Server\none, two = Server(), Server()\n")
     failed = run(spec, cwd=tmp_path)
     assert (failed.returncode, failed.stdout, failed.stderr) == (1, "", f"Error: {says}\n")
 
@@ -301,6 +307,7 @@ def test_a_server_is_found_in_this_folder_and_behind_the_application_it_was_atta
     assert direct.stdout.startswith("// The events of main:io, written by `socketeer types`")
     assert "  x: (ack?: (...answer: any[]) => void) => void;\n" in direct.stdout
     assert attached.stdout == direct.stdout.replace("main:io", "main:app")
+    assert run("main", cwd=tmp_path).stdout == direct.stdout.replace("main:io", "main")
     unwritable = run("main:io", "-o", "no/folder.d.ts", cwd=tmp_path)
     assert (unwritable.returncode, unwritable.stderr) == (
         1,

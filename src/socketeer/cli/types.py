@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
 
+import click
+
+from socketeer.cli.finding import NotFound, find_server
 from socketeer.cli.typescript import TypeScript, array_of, parameter_name, property_name
 from socketeer.handling.handlers import Handler, event_parameters, read_parameters
 from socketeer.handling.payloads import evaluate, is_typed_dict
 from socketeer.server.namespace import Namespace
 from socketeer.server.server import Server
 
-__all__ = ["NotAServer", "declare", "find_server"]
+__all__ = ["command", "declare"]
 
 _HEADER = """\
 // The events of {source}, written by `socketeer types`: edit them there.
@@ -33,34 +37,26 @@ _BINARY = "/** Browsers get an ArrayBuffer, Node.js a Buffer. */\nexport type Bi
 _OF_THIS_SIDE = frozenset({"disconnect", "disconnecting"})
 
 
-class NotAServer(Exception):
-    """Say why no server was found."""
-
-
-def find_server(spec: str) -> Server:
-    """Import what ``module:name`` means: a server, or what its ``attach`` gave. Raises NotAServer."""
-    module_name, colon, path = spec.partition(":")
-    if not (module_name and colon and path):
-        raise NotAServer(f"{spec!r} is not of the form module:name, as in main:io")
+@click.command("types")
+@click.argument("server", metavar="MODULE[:NAME]")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write, as events.d.ts."
+)
+@click.option("--app-dir", default=".", show_default=True, help="Where to look for the module.")
+def command(server: str, output: Path | None, app_dir: str) -> None:
+    """Write the types of a server's events for clients in TypeScript."""
+    sys.path.insert(0, str(Path(app_dir).resolve()))
     try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise NotAServer(f"{module_name} imports {error.name}, which is not installed") from error
-        raise NotAServer(f"there is no module {error.name} here") from error
-    except Exception as error:
-        raise NotAServer(f"{module_name} cannot be imported: {type(error).__name__}: {error}") from error
-    for name in path.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise NotAServer(f"{module_name} has no {path}") from None
-    if isinstance(found, Server):
-        return found
-    for cell in getattr(found, "__closure__", None) or ():  # of the application that attach() made
-        if isinstance(cell.cell_contents, Server):
-            return cell.cell_contents
-    raise NotAServer(f"{spec} is a {type(found).__name__}, not a socketeer.Server")
+        text = declare(find_server(server), server, lambda warning: click.echo(f"Warning: {warning}", err=True))
+    except NotFound as error:
+        raise click.ClickException(str(error)) from error
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror or error}") from error
 
 
 def declare(server: Server, source: str, warn: Callable[[str], None]) -> str:
