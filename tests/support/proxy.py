@@ -1,32 +1,74 @@
-"""A TCP proxy that is as bad as networks can be: it cuts connections, holds up what they carry, refuses new ones."""
+"""A TCP proxy that is as bad as networks can be: it cuts connections, holds up what they carry, refuses new ones.
+
+It does so when it is told to, or on its own, by chance that a seed makes the same in every run.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Proxy", "proxying"]
+__all__ = ["Faults", "LoopThread", "Proxy", "proxying"]
 
 PATIENCE = 10.0
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 
-class Proxy:
+class LoopThread:
+    """Run an event loop in a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        async def invoke() -> Any:
+            outcome = function(*args)
+            return await outcome if asyncio.iscoroutine(outcome) else outcome
+
+        return asyncio.run_coroutine_threadsafe(invoke(), self._loop).result(PATIENCE)
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        self._loop.close()
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Say what becomes of new connections by chance.
+
+    ``share`` of them, from 0 to 1, are cut before they carry anything. The others are cut when they have carried a
+    number of bytes, both ways together, or when they are a number of seconds old: drawn between the two that are given.
+    Half of the cuts are by FIN, half by RST.
+    """
+
+    seed: int
+    share: float = 0.0
+    after_bytes: tuple[int, int] | None = None
+    after_seconds: tuple[float, float] | None = None
+
+
+class Proxy(LoopThread):
     """Hand every connection to a port of its own on to a server's; to be used from any thread."""
 
     def __init__(self, target: int) -> None:
+        super().__init__("proxy")
         self._target = target
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        self._thread.start()
         self._ends: set[_End] = set()
         self._tasks: set[asyncio.Task[object]] = set()
+        self._faults: Faults | None = None
+        self._chance = random.Random()
+        self._accidents = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -55,21 +97,21 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._call(self._listen)
 
+    def disturb(self, faults: Faults | None) -> None:
+        """Let the connections made from now on have ``faults``, or none any more."""
+        self._call(self._disturb, faults)
+
+    @property
+    def accidents(self) -> int:
+        """Give how many connections were cut by chance so far."""
+        return self._accidents
+
     def close(self) -> None:
         """End every connection and the proxy's thread."""
         if self._listener.fileno() >= 0:
             self._call(self._stop_listening)
         self._call(self._finish)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
-
-    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
-        async def invoke() -> Any:
-            outcome = function(*args)
-            return await outcome if asyncio.iscoroutine(outcome) else outcome
-
-        return asyncio.run_coroutine_threadsafe(invoke(), self._loop).result(PATIENCE)
+        self._stop()
 
     # In the proxy's thread
 
@@ -109,6 +151,27 @@ class Proxy:
         for end in list(self._ends):
             end.hold(held)
 
+    def _disturb(self, faults: Faults | None) -> None:
+        self._faults = faults
+        if faults is not None:
+            self._chance = random.Random(faults.seed)
+
+    def fate(self) -> _Fate | None:
+        """Draw what becomes of a new connection."""
+        faults = self._faults
+        if faults is None:
+            return None
+        reset = self._chance.random() < 0.5
+        if self._chance.random() < faults.share:
+            return _Fate(reset, carries=0)
+        carries = None if faults.after_bytes is None else self._chance.randint(*faults.after_bytes)
+        lasts = None if faults.after_seconds is None else self._chance.uniform(*faults.after_seconds)
+        return _Fate(reset, carries, lasts)
+
+    def accident(self) -> None:
+        """Count a connection that was cut by chance."""
+        self._accidents += 1
+
     def made(self, end: _End) -> bool:
         """Count an end among the living; tell whether it has to hold what it reads."""
         self._ends.add(end)
@@ -129,12 +192,22 @@ class Proxy:
             near.cut(True)
 
 
+@dataclass
+class _Fate:
+    """Say when a connection is cut by chance: after so many bytes more, or so many seconds."""
+
+    reset: bool
+    carries: int | None = None
+    lasts: float | None = None
+
+
 class _End(asyncio.Protocol):
     """Be one of the two ends of a connection: what it reads the other one writes."""
 
     def __init__(self, proxy: Proxy, near: _End | None = None) -> None:
         self._proxy = proxy
         self._other = near
+        self._fate: _Fate | None = proxy.fate() if near is None else near._fate
         self._transport: asyncio.Transport | None = None
         self._waiting = bytearray()
         self._held = False
@@ -144,12 +217,28 @@ class _End(asyncio.Protocol):
         self._transport = transport
         self._held = self._proxy.made(self)
         if self._other is None:
-            self._proxy.connect(self)
+            self._begin()
         elif self._other._transport is None:  # the client has gone meanwhile
             self.cut(True)
         else:
             self._other._other = self
             self._other.flush()
+
+    def _begin(self) -> None:
+        fate = self._fate
+        if fate is not None and fate.carries == 0:
+            self._break(fate)
+            return
+        if fate is not None and fate.lasts is not None:
+            asyncio.get_running_loop().call_later(fate.lasts, self._break, fate)
+        self._proxy.connect(self)
+
+    def _break(self, fate: _Fate) -> None:
+        if self._transport is not None:
+            self._proxy.accident()
+            self.cut(fate.reset)
+            if self._other is not None:
+                self._other.cut(fate.reset)
 
     def data_received(self, data: bytes) -> None:
         self._waiting += data
@@ -166,9 +255,17 @@ class _End(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what was read to the other side, if there is one and nothing is held."""
-        if not self._held and self._other is not None and self._other._transport is not None:
-            self._other._transport.write(bytes(self._waiting))
-            self._waiting.clear()
+        if self._held or self._other is None or self._other._transport is None:
+            return
+        fate = self._fate
+        limit = len(self._waiting) if fate is None or fate.carries is None else fate.carries
+        data = bytes(self._waiting[:limit])
+        self._waiting.clear()
+        self._other._transport.write(data)
+        if fate is not None and fate.carries is not None:
+            fate.carries -= len(data)
+            if fate.carries == 0:
+                self._break(fate)
 
     def hold(self, held: bool) -> None:
         """Keep what is read, or let go of it."""
