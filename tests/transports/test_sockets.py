@@ -20,7 +20,7 @@ import pytest
 from websockets.sync.client import connect, unix_connect
 
 from socketeer import Server, Socket
-from tests.support.node import missing
+from tests.support.certificate import make_certificate
 from tests.support.serving import WEBSOCKET_CLASSES, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,18 +30,7 @@ QUERY = "/socket.io/?EIO=4&transport="
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Give the files of a self-signed certificate and of its key."""
-    if shutil.which("openssl") is None:
-        missing("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *files, *subject],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def talk(websocket: Any) -> None:

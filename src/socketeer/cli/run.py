@@ -41,7 +41,9 @@ _FOLDER = click.Path(exists=True, file_okay=False)
 @click.option("--app-dir", type=_FOLDER, default=".", help="Where to look for the module.")
 @click.option("--factory", is_flag=True, help="NAME is a function, plain or async, that makes the application.")
 @click.option("--reload", is_flag=True, help="Begin anew when a file changes.")
-@click.option("--reload-dir", type=_FOLDER, multiple=True, help="A folder to watch instead of this one; repeatable.")
+@click.option(
+    "--reload-dir", type=_FOLDER, multiple=True, help="A folder to watch instead of this one and --app-dir; repeatable."
+)
 @click.option("--ssl-certfile", type=_FILE, help="The certificate, for TLS.")
 @click.option("--ssl-keyfile", type=_FILE, help="Its key, where that is in a file of its own.")
 @click.option("--ssl-keyfile-password", help="The password of the key.")
@@ -56,7 +58,7 @@ _FOLDER = click.Path(exists=True, file_okay=False)
 @click.option(
     "--forwarded-allow-ips", help="The proxies to believe: addresses and networks, or *.  [default: 127.0.0.1]"
 )
-@click.option("--root-path", default="", help="The path below which a proxy shows the application.")
+@click.option("--root-path", default="", show_default=False, help="The path below which a proxy shows the application.")
 @click.option("--lifespan", type=click.Choice(list(LIFESPAN)), default="auto", help="Tell it of its start and end.")
 @click.option("--log-level", type=click.Choice(list(LOG_LEVELS)), default="info", help="How much to say.")
 @click.option("--access-log/--no-access-log", default=False, help="Write a line for every request.")
@@ -84,7 +86,9 @@ def command(
     if reload_dir and not reload:
         raise click.UsageError("--reload-dir is for --reload")
     sys.path.insert(0, str(Path(app_dir).resolve()))
-    config = make_config(app, reload=reload, reload_dirs=list(reload_dir) or None, **settings)
+    if reload:
+        settings["reload_dirs"] = list(reload_dir) or [".", app_dir]
+    config = make_config(app, reload=reload, **settings)
     try:
         with listening(host, port, uds, fd) as listener:
             if reload:
