@@ -1,0 +1,97 @@
+"""The connections of a load test: open them, know which are left, and close them all at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from socketeer.cli.bench.tally import Tally
+from socketeer.cli.connecting import Target
+from socketeer.client import ClientSocket, connect
+from socketeer.exceptions import ConnectionRefused, SocketeerError, UsageError
+
+__all__ = ["BadTarget", "Crowd"]
+
+_LOOK = 0.05
+_QUIET_LOOKS = 10
+_CLOSE = 2.0
+
+
+class BadTarget(Exception):
+    """Say which option of the connection is wrong."""
+
+
+class Crowd:
+    """Hold the connections that are open; what goes wrong with them is counted in a tally."""
+
+    def __init__(self, target: Target, timeout: float, tally: Tally) -> None:
+        self._target = target
+        self._options = {"reconnection": False, "force_new": True, "timeout": timeout, **target.options}
+        self._timeout = timeout
+        self._tally = tally
+        self._sockets: set[ClientSocket] = set()
+        self.on_loss: Callable[[ClientSocket], None] = lambda _: None
+        """Called with each connection that was lost."""
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def transports(self) -> dict[str, int]:
+        """Return how many connections use which transport."""
+        return dict(Counter(socket.transport or "none" for socket in self._sockets))
+
+    async def open(self, due: int) -> ClientSocket | None:
+        """Open a connection that was due then, or count why that failed."""
+        try:
+            socket = connect(self._target.url, **self._options)
+        except (UsageError, ValueError, TypeError) as error:
+            raise BadTarget(str(error)) from error
+        self._sockets.add(socket)
+        socket.on("disconnect", lambda reason, *_: self._lose(socket, reason))
+        try:
+            async with asyncio.timeout(self._timeout):
+                await socket
+        except ConnectionRefused as error:
+            self._tally.fail("refused", error.message)
+        except TimeoutError:
+            self._tally.fail("not connected in time")
+        except (SocketeerError, OSError) as error:
+            self._tally.fail("cannot connect", str(error))
+        else:
+            self._tally.connects.record(perf_counter_ns() - due)
+            return socket if socket in self._sockets else None
+        self._sockets.discard(socket)
+        socket.disconnect()
+        return None
+
+    async def leave(self, socket: ClientSocket) -> None:
+        """Close one connection."""
+        self._sockets.discard(socket)
+        socket.disconnect()
+        await socket.io.wait_closed()
+
+    async def settle(self) -> None:
+        """Wait while connections change over from polling to WebSocket, until all have or no further one does."""
+        before: dict[str, int] = {}
+        quiet = 0
+        while quiet < _QUIET_LOOKS and (now := self.transports()) != {"websocket": len(self)}:
+            quiet = quiet + 1 if now == before else 0
+            before = now
+            await asyncio.sleep(_LOOK)
+
+    async def close(self) -> None:
+        """Close what is left, but do not wait long for it."""
+        left = [asyncio.ensure_future(self.leave(socket)) for socket in [*self._sockets]]
+        if left:
+            _, slow = await asyncio.wait(left, timeout=_CLOSE)
+            for each in slow:
+                each.cancel()
+
+    def _lose(self, socket: ClientSocket, reason: str) -> None:
+        if socket not in self._sockets:  # it was asked to go
+            return
+        self._sockets.discard(socket)
+        self._tally.fail("disconnected", reason)
+        self.on_loss(socket)
