@@ -6,12 +6,13 @@ the event's name asks for an acknowledgement.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from socketeer.cli.client.values import BadValue, read_json, read_word
+from socketeer.cli.client.values import BadValue, read_json, read_word, safe
 
 __all__ = ["Emission", "quote", "read_emission", "read_values", "read_words"]
 
@@ -30,12 +31,19 @@ class Emission:
 
 
 def read_emission(line: str) -> Emission:
-    """Read a line: the name of an event and its arguments. Raises BadValue."""
+    """Read a line: the name of an event, which may stand behind ``/ack`` or ``/volatile``, and its arguments.
+
+    Raises BadValue.
+    """
     reader = _Reader(line)
+    ack = volatile = False
+    while not reader.at_end() and (prefix := reader.prefix()):
+        ack |= prefix == "/ack"
+        volatile |= prefix == "/volatile"
     if reader.at_end():
         raise BadValue("the name of an event is missing")
-    event, ack = reader.name()
-    return Emission(event, tuple(reader.values()), ack)
+    event, asks = reader.name()
+    return Emission(event, tuple(reader.values()), ack or asks, volatile)
 
 
 def read_values(text: str) -> list[Any]:
@@ -57,10 +65,9 @@ def read_words(words: Sequence[str]) -> Emission:
 
 def quote(event: str) -> str:
     """Write the name of an event so that :func:`read_emission` reads it."""
-    plain = _WORD.fullmatch(event) and event[0] not in "\"'/" and not event.endswith("?") and event.isprintable()
-    if plain:
+    if _WORD.fullmatch(event) and event.isprintable() and event[0] not in "\"'/" and not event.endswith("?"):
         return event
-    return '"' + event.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return safe(json.dumps(event, ensure_ascii=False))
 
 
 def _asks(name: str) -> tuple[str, bool]:
@@ -80,6 +87,15 @@ class _Reader:
         assert space is not None
         self._at = space.end()
         return self._at == len(self._text)
+
+    def prefix(self) -> str | None:
+        """Read a command that says how to send, if there is one."""
+        if not self._text.startswith("/", self._at):
+            return None
+        command = self._word()
+        if command not in ("/ack", "/volatile"):
+            raise BadValue(f"{command} is for the prompt; an event whose name begins with / needs quotes")
+        return command
 
     def name(self) -> tuple[str, bool]:
         """Read the name of an event, and whether it asks for an acknowledgement."""

@@ -93,7 +93,7 @@ class Painter:
         taken = _HEAD + sum(len(text) + 1 for text, _ in words) + len(aside) + 3
         width = self._width()
         beside, below = pretty(values, self.style, width - taken, width - len(_INDENT))
-        parts = [self.style(text, word) for text, word in words]
+        parts = [self.style(text, word) for text, word in words if text]
         parts += [beside] if beside else []
         parts += [self.style(f"({aside})", "aside")] if aside else []
         return "\n".join([self._head(sign, kind) + " ".join(parts), *(_INDENT + line for line in below)])

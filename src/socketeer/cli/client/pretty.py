@@ -38,7 +38,7 @@ class _Leaf:
     def flat(self, style: Style) -> str:
         return style(self.text, self.kind)
 
-    def lines(self, style: Style, room: int) -> list[str]:
+    def lines(self, style: Style, room: int, taken: int = 0) -> list[str]:
         return [self.flat(style)]
 
 
@@ -47,25 +47,29 @@ class _Branch:
     opening: str
     closing: str
     items: list[tuple[_Leaf | None, _Leaf | _Branch]] = field(default_factory=list)
-    width: int = 2
+    _inner: int = 0
+
+    @property
+    def width(self) -> int:
+        return max(self._inner, 2)  # what is counted for a comma behind the last item is that of the brackets
 
     def add(self, key: _Leaf | None, item: _Leaf | _Branch) -> None:
         self.items.append((key, item))
-        self.width += item.width + 2 + (key.width + 2 if key else 0)
+        self._inner += item.width + 2 + (key.width + 2 if key else 0)
 
     def flat(self, style: Style) -> str:
         parts = (_label(key, style) + item.flat(style) for key, item in self.items)
         return self.opening + ", ".join(parts) + self.closing
 
-    def lines(self, style: Style, room: int) -> list[str]:
-        if self.width <= room or not self.items:
+    def lines(self, style: Style, room: int, taken: int = 0) -> list[str]:
+        """Write the branch; ``taken`` is what stands around it on the first line."""
+        if self.width + taken <= room or not self.items:
             return [self.flat(style)]
         if all(key is None and isinstance(item, _Leaf) for key, item in self.items):
             return [self.opening, *self._filled(style, room - _INDENT), self.closing]
         lines = [self.opening]
         for number, (key, item) in enumerate(self.items, 1):
-            taken = _INDENT + (key.width + 2 if key else 0) + 1
-            first, *rest = item.lines(style, room - taken)
+            first, *rest = item.lines(style, room - _INDENT, 1 + (key.width + 2 if key else 0))
             block = [_label(key, style) + first, *rest]
             block[-1] += "," * (number < len(self.items))
             lines += [" " * _INDENT + line for line in block]

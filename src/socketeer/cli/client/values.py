@@ -70,6 +70,10 @@ def read_json(text: str, start: int = 0) -> tuple[Any, int]:
         raise BadValue(f"not JSON: {error.msg} at column {error.pos + 1} of {_excerpt(text)}") from error
     except RecursionError:
         raise BadValue("nested too deeply") from None
+    except BadValue:
+        raise
+    except ValueError as error:  # of a number with thousands of digits
+        raise BadValue(f"not JSON: {error}") from error
 
 
 def read_word(word: str) -> Any:
@@ -110,7 +114,7 @@ def _excerpt(text: str) -> str:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise BadValue(f"{name} is not JSON")
 
 
 def _revive(value: dict[str, Any]) -> Any:
