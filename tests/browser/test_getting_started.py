@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 from tests.browser.chromium import Browser
+from tests.browser.demo import SOCKETEER
 from tests.examples.recipes import ROOT, started
 
 PAGE = (ROOT / "docs" / "getting-started.md").read_text()
-RUN = "import os, sys, uvicorn; sys.argv += ['--port', os.environ['PORT']]; uvicorn.main()"
 
 
 def test_the_counter_counts_for_everybody(browser: Browser, tmp_path: Path) -> None:
     code = re.search(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    command = re.search(r"^uvicorn (main:app --ws \S+)$", PAGE, re.MULTILINE)
+    command = re.search(r"^socketeer (run main:app)$", PAGE, re.MULTILINE)
     assert code is not None
     assert command is not None
     (tmp_path / "main.py").write_text(code[1])
-    with started([sys.executable, "-c", RUN, *command[1].split(), "--app-dir", str(tmp_path)]) as server:
+    run = f'exec "{SOCKETEER}" {command[1]} --app-dir "{tmp_path}" --port $PORT'
+    with started(["sh", "-c", run]) as server:
         url = f"http://127.0.0.1:{server.port}/"
         one, other = browser.open(url), browser.open(url)
         for page in (one, other):
