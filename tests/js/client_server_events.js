@@ -12,7 +12,8 @@ const { silence, writeRaw } = require("./client_server_wire.js");
 class Book {
   constructor(file) {
     this.file = file;
-    this.recorded = file && existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean).map(JSON.parse) : [];
+    const lines = file && existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [];
+    this.recorded = lines.map((line) => JSON.parse(line));
     this.attempts = new Map();
     this.times = new Map();
     this.ends = new Map();

@@ -56,16 +56,16 @@ class Wire {
   }
 }
 
-function cookiesFor(request) {
-  const query = queryOf(request);
-  if (!query.has("cookies") || query.has("sid")) return [];
-  return [`lb=${query.get("cookies")}; Path=/; HttpOnly`, "elsewhere=1; Path=/elsewhere"];
+/* Those that a load balancer gives with a handshake; the second one is for another path. */
+function cookiesFor(query) {
+  return query.has("sid") ? [] : [`lb=${query.get("cookies")}; Path=/; HttpOnly`, "elsewhere=1; Path=/elsewhere"];
 }
 
 function giveCookies(request, response) {
-  if (!queryOf(request).has("cookies")) return;
+  const query = queryOf(request);
+  if (!query.has("cookies")) return;
   response.setHeader("x-seen-cookie", request.headers.cookie || "");
-  const cookies = cookiesFor(request);
+  const cookies = cookiesFor(query);
   if (cookies.length === 0) return;
   const { writeHead } = response;
   response.writeHead = (status, headers = {}) => {
@@ -75,27 +75,26 @@ function giveCookies(request, response) {
 }
 
 function giveCookiesToWebSocket(lines, request) {
-  if (queryOf(request).has("cookies")) lines.push(`x-seen-cookie: ${request.headers.cookie || ""}`);
-  for (const cookie of cookiesFor(request)) lines.push(`Set-Cookie: ${cookie}`);
+  const query = queryOf(request);
+  if (!query.has("cookies")) return;
+  lines.push(`x-seen-cookie: ${request.headers.cookie || ""}`);
+  for (const cookie of cookiesFor(query)) lines.push(`Set-Cookie: ${cookie}`);
 }
 
 /* Write nothing, not even heartbeats, for a while, and do not mind the client's silence either. */
 function silence(conn, ms) {
   const held = [];
+  const startTimeout = conn.resetPingTimeout ? "resetPingTimeout" : "setPingTimeout"; // 4.x, 2.x
   conn.sendPacket = (...packet) => void held.push(packet);
-  conn.setPingTimeout = () => {}; // the name in 2.x
-  for (const timer of ["pingIntervalTimer", "pingTimeoutTimer"]) {
-    clearTimeout(conn[timer]);
-    conn[timer] = null;
-  }
+  conn[startTimeout] = () => {};
+  clearTimeout(conn.pingTimeoutTimer);
+  conn.pingTimeoutTimer = null;
   setTimeout(() => {
     delete conn.sendPacket;
-    delete conn.setPingTimeout;
+    delete conn[startTimeout];
     if (conn.readyState !== "open") return;
     for (const packet of held) conn.sendPacket(...packet);
-    if (conn.setPingTimeout) conn.setPingTimeout();
-    else if (conn.protocol === 3) conn.resetPingTimeout();
-    else conn.schedulePing();
+    if (conn.protocol !== 4 || held.some(([type]) => type === "ping")) conn[startTimeout]();
   }, ms);
 }
 
