@@ -14,6 +14,7 @@ from socketeer import Server, debug
 from socketeer.debug import SCOPES, enable
 from socketeer.engine.session import trace_enabled
 
+CLIENT = "socketeer.client"
 ENGINE = [scope for scope in SCOPES if scope.startswith("socketeer.engine")]
 
 
@@ -53,9 +54,10 @@ def test_the_scopes_are_those_in_use() -> None:
         ("socketeer*", list(SCOPES)),
         ("socketeer:*", list(SCOPES)),
         ("socketeer.*", list(SCOPES)),
-        ("socket.io*", ["socketeer.multiplex", "socketeer.server"]),
+        ("socket.io*", [CLIENT, "socketeer.multiplex", "socketeer.server"]),
         ("socket.io:*", ["socketeer.multiplex", "socketeer.server"]),
-        ("socket.io*,engine*", [*ENGINE, "socketeer.multiplex", "socketeer.server"]),
+        ("socket.io*,engine*", [CLIENT, *ENGINE, "socketeer.multiplex", "socketeer.server"]),
+        ("socket.io-client:*", [CLIENT]),
         ("socket.io:client", ["socketeer.multiplex"]),
         ("socket.io-parser", ["socketeer.multiplex"]),
         ("socket.io:namespace", ["socketeer.server"]),

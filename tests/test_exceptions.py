@@ -14,6 +14,7 @@ from socketeer.exceptions import (
     Disconnected,
     PacketError,
     SocketeerError,
+    TransportError,
     UsageError,
 )
 from socketeer.handling.handlers import BadArguments
@@ -25,6 +26,7 @@ def test_the_tree() -> None:
         UsageError: SocketeerError,
         PacketError: SocketeerError,
         ConnectionRefused: SocketeerError,
+        TransportError: SocketeerError,
         AckTimeout: SocketeerError,
         Disconnected: SocketeerError,
     }

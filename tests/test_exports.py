@@ -22,6 +22,8 @@ PUBLIC = [
     "BadArguments",
     "BadPayload",
     "BroadcastOperator",
+    "ClientOperator",
+    "ClientSocket",
     "Conn",
     "ConnPacket",
     "ConnectionFailure",
@@ -36,6 +38,7 @@ PUBLIC = [
     "Handshake",
     "HttpCompression",
     "LostSession",
+    "Manager",
     "MemoryAdapter",
     "Namespace",
     "Packet",
@@ -46,6 +49,7 @@ PUBLIC = [
     "PerMessageDeflate",
     "RecoveringAdapter",
     "RemoteSocket",
+    "Received",
     "Request",
     "Response",
     "ResponseHeaders",
@@ -55,7 +59,9 @@ PUBLIC = [
     "Socket",
     "SocketOperator",
     "SocketeerError",
+    "TransportError",
     "UsageError",
+    "connect",
 ]
 MODULES = [name for _, name, _ in pkgutil.walk_packages(socketeer.__path__, "socketeer.")]
 

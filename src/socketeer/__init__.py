@@ -3,6 +3,9 @@
 from socketeer.adapters.base import Adapter, Flags, LostSession, Selection
 from socketeer.adapters.memory import MemoryAdapter
 from socketeer.adapters.recovery import RecoveringAdapter
+from socketeer.client.manager import Manager, connect
+from socketeer.client.socket import ClientSocket, Received
+from socketeer.client.socket_operator import ClientOperator
 from socketeer.engine.conn import Conn, ConnPacket
 from socketeer.engine.cors import Cors
 from socketeer.engine.hooks import ConnectionFailure
@@ -13,6 +16,7 @@ from socketeer.exceptions import (
     Disconnected,
     PacketError,
     SocketeerError,
+    TransportError,
     UsageError,
 )
 from socketeer.handling.acks import Ack
@@ -38,6 +42,8 @@ __all__ = [
     "BadArguments",
     "BadPayload",
     "BroadcastOperator",
+    "ClientOperator",
+    "ClientSocket",
     "Conn",
     "ConnPacket",
     "ConnectionFailure",
@@ -52,6 +58,7 @@ __all__ = [
     "Handshake",
     "HttpCompression",
     "LostSession",
+    "Manager",
     "MemoryAdapter",
     "Namespace",
     "Packet",
@@ -60,6 +67,7 @@ __all__ = [
     "ParentNamespace",
     "Parser",
     "PerMessageDeflate",
+    "Received",
     "RecoveringAdapter",
     "RemoteSocket",
     "Request",
@@ -71,7 +79,9 @@ __all__ = [
     "Socket",
     "SocketOperator",
     "SocketeerError",
+    "TransportError",
     "UsageError",
+    "connect",
 ]
 
 __version__ = "0.1.0"

@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 __all__ = ["SCOPES", "enable"]
 
 _OTHER_NAMES: dict[str, tuple[str, ...]] = {
+    "socketeer.client": ("socket.io-client", "socket.io-client.manager", "socket.io-client.socket"),
     "socketeer.engine": ("engine",),
     "socketeer.engine.polling": ("engine.polling",),
     "socketeer.engine.session": ("engine.session", "engine.socket"),

@@ -3,7 +3,8 @@
 SocketeerError
 ├── UsageError            the caller's fault: a call that cannot be carried out
 ├── PacketError           the peer's fault: bytes that break the protocol
-├── ConnectionRefused     raised by an application to refuse a client
+├── ConnectionRefused     raised by an application to refuse a client, and by a client that was refused
+├── TransportError        a client cannot reach its server
 ├── AckTimeout            an acknowledgement that did not come in time
 └── Disconnected          the peer left before it answered
 
@@ -20,6 +21,7 @@ __all__ = [
     "Disconnected",
     "PacketError",
     "SocketeerError",
+    "TransportError",
     "UsageError",
 ]
 
@@ -37,7 +39,7 @@ class PacketError(SocketeerError):
 
 
 class ConnectionRefused(SocketeerError):
-    """Refuse a client: raise it in a middleware.
+    """Refuse a client: raise it in a middleware. A client that was refused gets it with what the server said.
 
     The client's ``connect_error`` gets ``message`` and, as ``error.data``, ``data`` (any JSON value). A client of
     revision 4 (1.x, 2.x) gets ``data`` where there is some, else ``message``, in its ``error`` event.
@@ -47,6 +49,18 @@ class ConnectionRefused(SocketeerError):
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+class TransportError(SocketeerError):
+    """Report a connection that could not be made, or was lost.
+
+    Where an HTTP response was the reason, ``status`` and ``body`` (its first 1,000 characters) are those of it.
+    """
+
+    def __init__(self, message: str, status: int | None = None, body: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
 
 
 class AckTimeout(SocketeerError):

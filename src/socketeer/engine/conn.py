@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from socketeer.engine.events import Events
-from socketeer.engine.session import ObservedSession, Session, State, is_utf8
+from socketeer.engine.session import ObservedSession, Session, State, Transport, is_utf8
 from socketeer.exceptions import PacketError
 from socketeer.protocol.packets import EnginePacket
 
 if TYPE_CHECKING:
     from socketeer.engine.http import Request
-    from socketeer.engine.polling import Polling
     from socketeer.engine.timers import Timer
-    from socketeer.engine.websocket import WebSocket
 
 __all__ = ["Conn", "ConnPacket", "conn_of"]
 
@@ -96,7 +94,7 @@ class Conn:
         return self._session.revision.engine
 
     @property
-    def transport(self) -> WebSocket | Polling:
+    def transport(self) -> Transport:
         """Give the transport of the moment, whose ``name`` is ``polling`` or ``websocket``."""
         return self._session.transport
 

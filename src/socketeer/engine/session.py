@@ -21,8 +21,7 @@ from socketeer.protocol.packets import EnginePacket
 if TYPE_CHECKING:
     from socketeer.engine.conn import Conn
     from socketeer.engine.http import Request
-    from socketeer.engine.polling import Polling
-    from socketeer.engine.websocket import Probe, WebSocket
+    from socketeer.engine.websocket import WebSocket
     from socketeer.protocol.revisions import Revision
 
 __all__ = [
@@ -131,6 +130,47 @@ class SessionOptions(Protocol):
     def max_buffered_bytes(self) -> int: ...
 
 
+class Transport(Protocol):
+    """Carry the packets of a session."""
+
+    @property
+    def name(self) -> str:
+        """Give ``polling`` or ``websocket``."""
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether a packet would leave at once."""
+
+    @property
+    def waiting(self) -> list[EnginePacket]:
+        """Give the packets that wait to be fetched."""
+
+    def unsent(self) -> int:
+        """Count the bytes that have not left."""
+
+    def send(self, text: bytes, attachments: Sequence[bytes], compress: bool = True, /) -> None:
+        """Send a text packet, if it is not empty, and the binary messages that belong to it."""
+
+    def close(self) -> None:
+        """Close behind what is unsent, and see to it that the session ends."""
+
+    def abandon(self, code: CloseCode) -> None:
+        """Close at once: the session is over."""
+
+    def hand_over(self) -> list[EnginePacket]:
+        """Give what waits to the transport that takes over."""
+
+    def let_go(self) -> None:
+        """Forget the session, which is over."""
+
+
+class Upgrade(Protocol):
+    """Be an attempt to move a session to another transport."""
+
+    def cancel(self) -> None:
+        """Give it up."""
+
+
 class Session:
     """Hold one Engine.IO session, on the server's side or on the client's.
 
@@ -179,7 +219,7 @@ class Session:
         self.wheel = wheel
         self.state = _OPEN
         self.receiver = _NOBODY
-        self.probe: Probe | None = None
+        self.probe: Upgrade | None = None
         self.conn: Conn | None = None  # once somebody has asked for it: see conn_of()
         self._on_closed = on_closed
         self.pings = revision.server_pings if pings is None else pings
@@ -250,12 +290,12 @@ class Session:
     # -- to the client
 
     @property
-    def transport(self) -> WebSocket | Polling:
+    def transport(self) -> Transport:
         """Give the transport of the moment."""
         return self._transport
 
     @transport.setter
-    def transport(self, transport: WebSocket | Polling) -> None:
+    def transport(self, transport: Transport) -> None:
         self._transport = transport
         if self.state is _OPEN:
             self.write = transport.send  # one call less on the way of every packet
@@ -287,7 +327,7 @@ class Session:
         self._become(_CLOSED)
         if self.conn is not None:
             self.conn.ending()
-        self._drop_probe()
+        self.drop_probe()
         self.wheel.stop(self._heartbeat)
         self.transport.abandon(code)
         try:
@@ -369,7 +409,8 @@ class Session:
         if packets and self.conn is not None:
             self.conn.flushed()
 
-    def _drop_probe(self) -> None:
+    def drop_probe(self) -> None:
+        """Give up an upgrade that is not finished."""
         probe, self.probe = self.probe, None
         if probe is not None:
             probe.cancel()
@@ -425,11 +466,11 @@ class ObservedSession(Session):
             conn.done(packet)
 
     @property
-    def transport(self) -> WebSocket | Polling:
+    def transport(self) -> Transport:
         return self._transport
 
     @transport.setter
-    def transport(self, transport: WebSocket | Polling) -> None:
+    def transport(self, transport: Transport) -> None:
         self._transport = transport
         if self.state is _OPEN:
             self.write = self._write_observed

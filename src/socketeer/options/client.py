@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 from urllib.parse import urlsplit
 
 from socketeer.options.checks import (
@@ -103,14 +103,19 @@ class ManagerKeywords(TransportOptions, total=False):
     network: Callable[..., Any] | None
 
 
-class ConnectOptions(ManagerKeywords, total=False):
-    """Name the options of :func:`socketeer.connect` for type checkers: a manager's, a socket's, and two of its own."""
+class SocketKeywords(TypedDict, total=False):
+    """Name the options of a socket for type checkers; :class:`SocketOptions` says what they mean."""
 
     auth: Any
     retries: int
     ack_timeout: float | None
     max_buffered_emits: int
     max_waiting_events: int
+
+
+class ConnectOptions(ManagerKeywords, SocketKeywords, total=False):
+    """Name the options of :func:`socketeer.connect` for type checkers: a manager's, a socket's, and two of its own."""
+
     force_new: bool
     multiplex: bool
 
@@ -222,28 +227,39 @@ class SocketOptions:
     """How long to wait for an acknowledgement where ``timeout()`` does not say; with ``retries`` by default 10."""
     max_buffered_emits: int = 10_000
     """The most events that wait for the connection, or for the acknowledgement of those before them."""
-    max_waiting_events: int = 10_000
-    """The most events that wait to be received: before the namespace is joined, and for ``async for``."""
+    max_waiting_events: int = 100_000
+    """The most events that wait: until the namespace is joined, or for ``async for``, which raises beyond it."""
 
     def __post_init__(self) -> None:
         for name, check in _SOCKET_CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
 
 
-def split_options(keywords: Mapping[str, Any], caller: str) -> tuple[dict[str, Any], SocketOptions, dict[str, bool]]:
-    """Part the keywords of ``connect`` into those of the manager, the socket's options, and its own."""
-    manager, socket, own = {}, {}, {"force_new": False, "multiplex": True}
-    for name, value in keywords.items():
-        if name in _MANAGER_CHECKS:
-            manager[name] = value
-        elif name in _SOCKET_CHECKS:
-            socket[name] = value
-        elif name in own:
-            own[name] = is_true_or_false(name, value)
-        else:
-            names = [*_MANAGER_CHECKS, *_SOCKET_CHECKS, *own]
-            raise TypeError(f"{caller}() has no option {name!r}{nearest(name, names)}")
-    return manager, SocketOptions(**socket), own
+def split_options(keywords: Mapping[str, Any], caller: str) -> tuple[ManagerKeywords, SocketKeywords, dict[str, bool]]:
+    """Part the keywords of ``connect`` into those of the manager, those of the socket, and its own."""
+    own = {"force_new": False, "multiplex": True}
+    _check_known(keywords, [*_MANAGER_CHECKS, *_SOCKET_CHECKS, *own], caller)
+    manager = {name: value for name, value in keywords.items() if name in _MANAGER_CHECKS}
+    socket = {name: value for name, value in keywords.items() if name in _SOCKET_CHECKS}
+    own.update({name: is_true_or_false(name, keywords[name]) for name in own if name in keywords})
+    return cast("ManagerKeywords", manager), cast("SocketKeywords", socket), own
+
+
+def check_manager_keywords(keywords: Mapping[str, Any], caller: str) -> None:
+    """Raise TypeError for an option that a manager does not have."""
+    _check_known(keywords, _MANAGER_CHECKS, caller)
+
+
+def check_socket_keywords(keywords: Mapping[str, Any], caller: str) -> None:
+    """Raise TypeError for an option that a socket does not have."""
+    _check_known(keywords, _SOCKET_CHECKS, caller)
+
+
+def _check_known(keywords: Mapping[str, Any], names: Iterable[str], caller: str) -> None:
+    known = list(names)
+    for name in keywords:
+        if name not in known:
+            raise TypeError(f"{caller}() has no option {name!r}{nearest(name, known)}")
 
 
 # -- checks

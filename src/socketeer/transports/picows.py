@@ -16,7 +16,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from socketeer.engine.websocket import DEAF, Limits, Sink
 from socketeer.transports.outbox import frame_head, outbox_of
 
-__all__ = ["COPY_LIMIT", "Ping", "Wire", "begin", "feed", "make_protocol"]
+__all__ = ["COPY_LIMIT", "QUIET", "Ping", "Wire", "begin", "feed", "make_protocol"]
 
 _log = logging.getLogger("socketeer.transports.picows")
 
@@ -54,7 +54,8 @@ class _Quiet:
         _log.exception(message, *args)
 
 
-_QUIET = _Quiet()
+QUIET = _Quiet()
+"""The logger to give to picows."""
 
 
 class Wire(WSListener):
@@ -346,7 +347,7 @@ def make_protocol(wire: Wire, fields: bytes, ping: Ping | None) -> Any:
         None,
         False,
         lambda request: accepted,
-        _QUIET,
+        QUIET,
         True,
         None,
         bool(interval),

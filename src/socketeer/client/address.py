@@ -1,0 +1,96 @@
+"""Where a client connects to: what the URL says, and the URLs of its requests."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from socketeer.exceptions import UsageError
+
+__all__ = ["Address", "Cookies", "read_url"]
+
+_SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
+_numbers = itertools.count()
+
+
+class Address(NamedTuple):
+    """Hold what a URL says."""
+
+    secure: bool
+    host: str
+    """The host and, unless it is the usual one, the port, as in a ``Host`` header."""
+    namespace: str
+    query: tuple[tuple[str, str], ...]
+    authorization: str | None
+    """What an ``Authorization`` header has to say, where the URL names a user."""
+
+    def url(self, transport: str, path: str, query: Mapping[str, str]) -> str:
+        """Give the URL of a request."""
+        scheme = ("https" if self.secure else "http") if transport == "polling" else ("wss" if self.secure else "ws")
+        return f"{scheme}://{self.host}{path}?{urlencode(query)}"
+
+
+def read_url(url: str) -> Address:
+    """Read the URL of a server: its path is a namespace. Raises ``UsageError`` for what is no such URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"not a URL: {url!r} ({error})") from None
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise UsageError(
+            f"the URL of a server begins with http:// or https://, as in 'http://localhost:3000', not {url!r}"
+        )
+    secure = _SCHEMES[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if port is not None and port != (443 if secure else 80):
+        host = f"{host}:{port}"
+    authorization = None
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + b64encode(user.encode()).decode()
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    return Address(secure, host, unquote(parts.path) or "/", query, authorization)
+
+
+def timestamp() -> str:
+    """Give a text that no request had before."""
+    return f"{time.time_ns() // 1_000_000:x}.{next(_numbers):x}"
+
+
+class Cookies:
+    """Keep the cookies of one server.
+
+    All requests of a client go to one path of one host, so names and values are all there is to know, and when a
+    cookie ends.
+    """
+
+    def __init__(self, cookies: Mapping[str, str] | None, *, keep: bool) -> None:
+        self._cookies = dict(cookies or {})
+        self._keep = keep
+
+    def header(self) -> str | None:
+        """Give the value of the ``Cookie`` header; None for no cookies."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items()) or None
+
+    def take(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Take what a response sets."""
+        if self._keep:
+            for name, value in headers:
+                if name.lower() == "set-cookie":
+                    self._set(value)
+
+    def _set(self, header: str) -> None:
+        pair, *attributes = header.split(";")
+        name, equals, value = pair.strip().partition("=")
+        if not equals or not name:
+            return
+        ages = [text.partition("=")[2].strip() for text in attributes if text.strip().lower().startswith("max-age=")]
+        if ages and ages[-1].lstrip("-").isdigit() and int(ages[-1]) <= 0:
+            self._cookies.pop(name, None)
+        else:
+            self._cookies[name] = value

@@ -1,0 +1,401 @@
+"""How a client's session begins: the handshake over either transport, and the upgrade from one to the other."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from socketeer.client.address import Address, Cookies, timestamp
+from socketeer.client.network import HttpResponse, Network
+from socketeer.client.polling import Polling, check_response, is_binary
+from socketeer.engine.http import Request, check_header
+from socketeer.engine.session import ObservedSession, Session, State, trace_enabled
+from socketeer.engine.websocket import DEAF, Limits, Sink, TextWebSocket, WebSocket, Wire
+from socketeer.exceptions import PacketError, TransportError
+from socketeer.options.client import ManagerOptions
+from socketeer.protocol.packets import OPEN
+from socketeer.protocol.revisions import REVISIONS
+from socketeer.transports.driver import Driver
+
+__all__ = ["Opening", "SessionRules"]
+
+_log = logging.getLogger("socketeer.client")
+
+_LEAST_PAYLOAD = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """Hold what a session goes by: partly the server's words, partly this client's options."""
+
+    ping_interval: float
+    ping_timeout: float
+    upgrade_timeout: float
+    close_timeout: float
+    attachment_timeout: float
+    max_attachments: int
+    max_packet_bytes: int
+    max_buffered_bytes: int
+
+
+class _Handshake(NamedTuple):
+    """Hold the server's first packet (Engine.IO protocol, "Handshake")."""
+
+    sid: str
+    upgrades: Sequence[str]
+    ping_interval: float
+    ping_timeout: float
+    max_payload: int | None
+
+
+def _read_handshake(data: bytes) -> _Handshake:
+    """Read an open packet. Raises TransportError for what is none."""
+    try:
+        if data[:1] != b"0":
+            raise ValueError
+        fields = json.loads(data[1:])
+        sid, upgrades = fields["sid"], fields.get("upgrades", [])
+        interval, patience = fields["pingInterval"] / 1000, fields["pingTimeout"] / 1000
+        most = fields.get("maxPayload")
+        if not (isinstance(sid, str) and isinstance(upgrades, list) and interval >= 0 and patience >= 0):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TransportError(f"no handshake of Engine.IO, but {data[:100]!r}") from None
+    if isinstance(most, bool) or not isinstance(most, int) or most < _LEAST_PAYLOAD:
+        most = None
+    return _Handshake(sid, upgrades, float(interval), float(patience), most)
+
+
+async def _values(given: Any, option: str) -> dict[str, str]:
+    """Give names and values as text; a function is asked for them."""
+    values = given() if callable(given) else given
+    if inspect.isawaitable(values):
+        values = await values
+    if values is not None and not isinstance(values, Mapping):
+        raise TypeError(f"option {option!r}: the function must give a mapping, not {values!r:.100}")
+    return {str(name): str(value) for name, value in (values or {}).items()}
+
+
+class Opening:
+    """Open one session.
+
+    ``on_open`` gets it as soon as the server has answered, before any packet. ``on_upgrade`` is called when it has
+    moved to WebSocket, ``on_closed`` when nothing is left of it.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        options: ManagerOptions,
+        network: Network,
+        cookies: Cookies,
+        driver: Driver,
+        on_open: Callable[[Session], None],
+        on_upgrade: Callable[[], None],
+        on_closed: Callable[[Session], None],
+    ) -> None:
+        self._address = address
+        self._options = options
+        self._network = network
+        self._cookies = cookies
+        self._driver = driver
+        self._on_open = on_open
+        self._on_upgrade = on_upgrade
+        self._on_closed = on_closed
+        self._revision = REVISIONS[str(options.eio)]
+        self._query: dict[str, str] = {}
+        self._headers: dict[str, str] = {}
+        self._limits = Limits(options.max_http_buffer_size, options.max_fragments, options.max_buffered_bytes)
+
+    async def run(self, transport: str) -> None:
+        """Connect with a transport. Raises ``TransportError``."""
+        await self._prepare(transport)
+        if transport == "polling":
+            await self._open_polling()
+        else:
+            await self._open_websocket()
+
+    # -- requests
+
+    async def _prepare(self, transport: str) -> None:
+        """Ask the functions among the options."""
+        options = self._options.for_transport(transport)
+        self._query = {**dict(self._address.query), **await _values(options.query, "query")}
+        self._headers = await _values(options.extra_headers, "extra_headers")
+        if self._address.authorization and "authorization" not in map(str.lower, self._headers):
+            self._headers["Authorization"] = self._address.authorization
+        for name, value in self._headers.items():
+            check_header(name, value)
+
+    def _url(self, transport: str, sid: str | None) -> str:
+        options = self._options.for_transport(transport)
+        query = {**self._query, "EIO": str(self._revision.engine), "transport": transport}
+        stamped = options.timestamp_requests
+        if stamped or (stamped is None and transport == "polling"):
+            query[options.timestamp_param] = timestamp()
+        if options.force_base64:
+            query["b64"] = "1"
+        if sid is not None:
+            query["sid"] = sid
+        return self._address.url(transport, options.path + "/" * options.add_trailing_slash, query)
+
+    def _fields(self, content_type: str = "") -> dict[str, str]:
+        fields = dict(self._headers)
+        cookies = self._cookies.header()
+        if cookies is not None:
+            own = next((name for name in fields if name.lower() == "cookie"), None)
+            fields["Cookie"] = f"{fields.pop(own)}; {cookies}" if own is not None else cookies
+        if content_type:
+            fields["Content-Type"] = content_type
+        return fields
+
+    async def _request(self, sid: str | None, method: str, body: bytes, content_type: str) -> HttpResponse:
+        url = self._url("polling", sid)
+        try:
+            async with asyncio.timeout(self._options.for_transport("polling").request_timeout):
+                response = await self._network.request(method, url, self._fields(content_type), body)
+        except TimeoutError:
+            raise TransportError(f"no response to {method} within request_timeout") from None
+        self._cookies.take(response.headers)
+        return response
+
+    # -- the session
+
+    def _make_session(self, handshake: _Handshake, transport: str) -> Session:
+        options = self._options
+        rules = SessionRules(
+            handshake.ping_interval,
+            handshake.ping_timeout,
+            options.upgrade_timeout,
+            options.close_timeout,
+            options.attachment_timeout,
+            options.max_attachments,
+            options.max_packet_bytes,
+            options.max_buffered_bytes,
+        )
+        kind = ObservedSession if trace_enabled() else Session
+        session = kind(
+            handshake.sid,
+            self._revision,
+            rules,
+            self._driver.wheel,
+            self._session_closed,
+            pings=not self._revision.server_pings,
+        )
+        url = self._url(transport, None)
+        session.request = Request(
+            "GET", url, self._query, self._headers, self._address.host, self._address.secure, transport == "websocket"
+        )
+        return session
+
+    def _session_closed(self, session: Session) -> None:
+        self._release()
+        self._on_closed(session)
+
+    def _release(self) -> None:
+        self._driver.spawn(self._network.release())
+
+    def _websocket_of(self, session: Session, wire: Wire) -> WebSocket:
+        text_only = self._options.for_transport("websocket").force_base64
+        return (TextWebSocket if text_only else WebSocket)(session, wire)
+
+    # -- polling
+
+    async def _open_polling(self) -> None:
+        try:
+            response = await self._request(None, "GET", b"", "")
+            check_response(response, "handshake")
+            try:
+                packets = self._revision.codec.decode_payload(response.body, binary=is_binary(response))
+            except PacketError as error:
+                raise TransportError(
+                    f"no handshake of Engine.IO {self._revision.engine} ({error}): is it a server 1.x or 2.x (eio=3)?"
+                ) from None
+            handshake = _read_handshake(packets[0].data if packets and not packets[0].binary else b"")
+        except BaseException:
+            self._release()
+            raise
+        session = self._make_session(handshake, "polling")
+
+        async def exchange(method: str, body: bytes, content_type: str) -> HttpResponse:
+            return await self._request(handshake.sid, method, body, content_type)
+
+        binary = not self._options.for_transport("polling").force_base64
+        polling = Polling(session, exchange, self._driver, binary=binary, max_payload=handshake.max_payload)
+        session.transport = polling
+        self._on_open(session)
+        polling.take(packets[1:])
+        if session.state is State.CLOSED:
+            return
+        polling.start()
+        options = self._options
+        if options.upgrade and "websocket" in options.transports and "websocket" in handshake.upgrades:
+            session.probe = Probe(self, session, polling)
+
+    # -- WebSocket
+
+    async def _open_websocket(self) -> None:
+        first = _First(self)
+        try:
+            await self._connect(None, first.begin)
+            await first.opened
+        except BaseException:
+            first.give_up()
+            raise
+
+    async def _connect(self, sid: str | None, begin: Callable[[Wire], Sink]) -> None:
+        options = self._options
+        url, fields = self._url("websocket", sid), self._fields()
+        self._cookies.take(await self._network.websocket(url, fields, self._limits, begin, options.protocols))
+
+    def begin(self, wire: Wire, data: bytes) -> None:
+        """Begin a session on a WebSocket with the server's first packet. Raises ``TransportError``."""
+        session = self._make_session(_read_handshake(data), "websocket")
+        session.transport = self._websocket_of(session, wire)
+        wire.sink = session
+        self._on_open(session)
+
+    # -- upgrade
+
+    async def connect_probe(self, session: Session, begin: Callable[[Wire], Sink]) -> None:
+        """Open the WebSocket that is to become the transport of a session."""
+        await self._prepare("websocket")
+        await self._connect(session.id, begin)
+
+    def upgrade(self, session: Session, wire: Wire) -> None:
+        """Move a session, whose polling is paused, to its WebSocket."""
+        wire.send_text(b"5")
+        wire.sink = session
+        session.upgrade(self._websocket_of(session, wire))
+        self._release()
+        self._on_upgrade()
+
+    def spawn(self, run: Any) -> asyncio.Task[Any] | None:
+        """Run a coroutine as a task."""
+        return self._driver.spawn(run)
+
+
+class _First:
+    """Take the first packet of a WebSocket."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._wire: Wire | None = None
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(self, wire: Wire) -> Sink:
+        self._wire = wire
+        return self
+
+    def receive_text(self, data: bytes) -> None:
+        if self._wire is None or self.opened.done():
+            return
+        try:
+            self._opening.begin(self._wire, data)
+        except TransportError as error:
+            self.opened.set_exception(error)
+        else:
+            self._wire = None
+            self.opened.set_result(None)
+
+    def receive_frame(self, frame: bytes) -> None:
+        codec = self._opening._revision.codec
+        if codec.bare_frames or frame[:1] != bytes((OPEN - 0x30,)):
+            self.end("parse error", "a binary frame instead of a handshake")
+        else:
+            self.receive_text(codec.unframe(frame).data)
+
+    def end(self, reason: str, description: str | None = None) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(TransportError(f"WebSocket closed before the handshake: {description or reason}"))
+
+    def give_up(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.sink = DEAF
+            wire.abort()
+        if self.opened.done() and not self.opened.cancelled():
+            self.opened.exception()  # it has been raised, or nobody waits for it
+        else:
+            self.opened.cancel()
+
+
+class Probe:
+    """Try to move a session from polling to a WebSocket (Engine.IO protocol, "Upgrade")."""
+
+    def __init__(self, opening: Opening, session: Session, polling: Polling) -> None:
+        self._opening = opening
+        self._session = session
+        self._polling = polling
+        self._wire: Wire | None = None
+        self._over = False
+        self._timeout = session.wheel.call_later(session.options.upgrade_timeout, self._expire)
+        self._task = opening.spawn(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self._opening.connect_probe(self._session, self._begin)
+        except TransportError as error:
+            self._fail(str(error))
+        except Exception as error:
+            _log.exception("an upgrade failed")
+            self._fail(repr(error))
+        self._task = None
+
+    def _begin(self, wire: Wire) -> Sink:
+        self._wire = wire
+        wire.send_text(b"2probe")
+        return self
+
+    def receive_text(self, data: bytes) -> None:
+        """Take the server's answer."""
+        if data == b"3probe" and self._wire is not None:
+            session = self._session
+            if session.conn is not None:
+                session.conn.fire("upgrading", WebSocket(session, self._wire))
+            self._polling.pause(self._move)
+        else:
+            self._fail(f"not an answer to a probe: {data[:100]!r}")
+
+    def receive_frame(self, frame: bytes) -> None:
+        """Refuse a binary frame: an upgrade has none."""
+        self._fail("binary frame in an upgrade")
+
+    def end(self, reason: str, description: str | None = None) -> None:
+        """Give up: the WebSocket is gone."""
+        self._fail(description or reason)
+
+    def _move(self) -> None:
+        wire = self._wire
+        if self._over or wire is None:
+            return
+        self._over = True
+        self._session.wheel.stop(self._timeout)
+        self._opening.upgrade(self._session, wire)
+
+    def _expire(self) -> None:
+        self._fail("unfinished after upgrade_timeout")
+
+    def _fail(self, reason: str) -> None:
+        if self._over:
+            return
+        _log.debug("%s not upgraded: %s", self._session.id, reason)
+        self._session.drop_probe()
+        self._polling.resume()
+
+    def cancel(self) -> None:
+        """Close the WebSocket: the session ends, or goes on without it."""
+        self._over = True
+        self._session.wheel.stop(self._timeout)
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.sink = DEAF
+            wire.close()
+            wire.disconnect()

@@ -1,0 +1,190 @@
+"""The network of the operating system: aiohttp for requests, picows for WebSockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from picows import WSHandshakeError, ws_connect
+
+from socketeer.client.network import HttpResponse
+from socketeer.client.wire import OFFER, Agreement, ClientWire, agree
+from socketeer.engine.websocket import DEAF, Limits, Sink, Wire
+from socketeer.exceptions import TransportError, UsageError
+from socketeer.options.client import ClientDeflate, ManagerOptions
+from socketeer.transports.deflate import room_for
+from socketeer.transports.picows import QUIET
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["SocketNetwork"]
+
+_MOST_SHOWN = 1000
+_CHUNK = 65536
+
+
+def _describe(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _aiohttp() -> ModuleType:
+    """Import what only polling needs."""
+    try:
+        import aiohttp
+    except ImportError:
+        raise UsageError(
+            "polling needs aiohttp: install socketeer[client], or connect with transports=['websocket']"
+        ) from None
+    return aiohttp
+
+
+class SocketNetwork:
+    """Be the network of the operating system."""
+
+    def __init__(self, options: ManagerOptions) -> None:
+        self._options = options
+        self._session: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
+
+    # -- requests
+
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+        """Make an HTTP request."""
+        aiohttp = _aiohttp()
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        try:
+            async with self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=body or None,
+                timeout=aiohttp.ClientTimeout(),  # who asks has one
+                allow_redirects=False,
+                proxy=self._options.for_transport("polling").proxy,
+                ssl=self._options.ssl,
+            ) as response:
+                content = await self._read(response.content)
+                pairs = [(name.lower(), value) for name, value in response.headers.items()]
+                return HttpResponse(response.status, pairs, content)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise TransportError(f"{method} failed: {_describe(error)}") from error
+
+    async def _read(self, content: aiohttp.StreamReader) -> bytes:
+        parts: list[bytes] = []
+        left = self._options.max_http_buffer_size
+        while part := await content.read(_CHUNK):
+            left -= len(part)
+            if left < 0:
+                raise TransportError("a response of more than max_http_buffer_size")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def release(self) -> None:
+        """Close the connections that are kept open for further requests."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    # -- WebSockets
+
+    async def websocket(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        limits: Limits,
+        begin: Callable[[Wire], Sink],
+        protocols: Sequence[str] = (),
+    ) -> Sequence[tuple[str, str]]:
+        """Open a WebSocket."""
+        options = self._options.for_transport("websocket")
+        deflate = options.per_message_deflate
+        fields = dict(headers)
+        if protocols:
+            fields["Sec-WebSocket-Protocol"] = ", ".join(protocols)
+        if deflate is not None:
+            fields["Sec-WebSocket-Extensions"] = OFFER
+        opening = _Opening(limits, begin, deflate)
+        try:
+            await ws_connect(
+                opening.listen,
+                url,
+                ssl_context=self._ssl_context() if url.startswith("wss") else None,
+                websocket_handshake_timeout=None,  # the attempt as a whole has one
+                logger_name=cast("Any", QUIET),
+                enable_auto_pong=False,
+                max_frame_size=limits.max_size if deflate is None else room_for(limits.max_size),
+                extra_headers=fields,
+                max_redirects=0,
+                proxy=options.proxy,
+            )
+        except WSHandshakeError as error:
+            raise _refused(error) from error
+        except Exception as error:  # there are many, and all of them mean that there is no WebSocket
+            raise TransportError(f"WebSocket failed: {_describe(error)}") from error
+        except asyncio.CancelledError:
+            opening.abort()
+            raise
+        if opening.error is not None:
+            opening.abort()
+            raise opening.error
+        return opening.headers
+
+    # -- TLS
+
+    def _ssl_context(self) -> ssl.SSLContext | None:
+        verify = self._options.ssl
+        if isinstance(verify, ssl.SSLContext):
+            return verify
+        if verify:
+            return None
+        if self._context is None:
+            self._context = ssl.create_default_context()
+            self._context.check_hostname = False
+            self._context.verify_mode = ssl.CERT_NONE
+        return self._context
+
+
+class _Opening:
+    """Make the wire of a WebSocket that the server has agreed to."""
+
+    def __init__(self, limits: Limits, begin: Callable[[Wire], Sink], deflate: ClientDeflate | None) -> None:
+        self._limits = limits
+        self._begin = begin
+        self._deflate = deflate
+        self._wire: ClientWire | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.error: TransportError | None = None
+
+    def listen(self, request: Any, response: Any) -> ClientWire:
+        self.headers = [(str(name).lower(), str(value)) for name, value in response.headers.items()]
+        agreement: Agreement | None = None
+        begin = self._begin
+        try:
+            agreement = agree(self._deflate, response.headers.get("Sec-WebSocket-Extensions", ""))
+        except TransportError as error:
+            self.error = error
+            begin = _deafen
+        self._wire = ClientWire(self._limits, begin, agreement)
+        return self._wire
+
+    def abort(self) -> None:
+        if self._wire is not None:
+            self._wire.abort()
+
+
+def _deafen(wire: Wire) -> Sink:
+    return DEAF
+
+
+def _refused(error: WSHandshakeError) -> TransportError:
+    body = (error.raw_body or b"").decode(errors="replace")[:_MOST_SHOWN]
+    status = None if error.response is None else int(error.response.status)
+    if status is None:
+        return TransportError(f"WebSocket failed: {_describe(error)}")
+    return TransportError(f"WebSocket refused: HTTP {status} {body}".rstrip(), status, body)

@@ -1,0 +1,572 @@
+"""One namespace of a server, as a client has it: the end of every packet's way in and the start of its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from socketeer.adapters.base import PLAIN, Flags
+from socketeer.client.recovery import Recovery
+from socketeer.client.retries import RetryQueue
+from socketeer.client.socket_operator import ClientOperator
+from socketeer.exceptions import ConnectionRefused, Disconnected, UsageError
+from socketeer.handling.acks import Ack, Done
+from socketeer.handling.dispatch import Dispatcher
+from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
+from socketeer.handling.listening import check_listened
+from socketeer.multiplex.encoded import Body, Encoded
+from socketeer.options.client import SocketOptions
+
+if TYPE_CHECKING:
+    from socketeer.client.manager import Manager
+    from socketeer.multiplex.client import ClientConnection
+
+__all__ = ["ClientSocket", "Received"]
+
+_log = logging.getLogger("socketeer.client")
+
+_OWN_EVENTS = frozenset({"connect", "connect_error", "disconnect"})
+_KEPT_UNASKED = 1000
+"""How many of the latest events wait for somebody to ask for them, before anybody has."""
+
+
+class Received(tuple[str | int, list[Any]]):
+    """Hold an event that was received: its name and its arguments."""
+
+    ack: Ack | None
+    """How to answer it, if the server wants to know."""
+
+    def __new__(cls, event: str | int, args: list[Any], ack: Ack | None) -> Self:
+        received = super().__new__(cls, (event, args))
+        received.ack = ack
+        return received
+
+    @property
+    def event(self) -> str | int:
+        """Give the name."""
+        return self[0]
+
+    @property
+    def args(self) -> list[Any]:
+        """Give the arguments."""
+        return self[1]
+
+
+class _Disconnection:
+    """Tell whether a socket is disconnected; wait for it to be."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: ClientSocket) -> None:
+        self._socket = socket
+
+    def __bool__(self) -> bool:
+        return not self._socket.connected
+
+    def __await__(self) -> Generator[Any, None, str]:
+        return self._socket.wait_disconnected().__await__()
+
+
+class ClientSocket(Dispatcher):
+    """Be one namespace of a server.
+
+    Emitting and disconnecting may be done from any thread; the rest belongs to the event loop. Own events:
+
+    | event | arguments | when |
+    |---|---|---|
+    | ``connect`` |  | the namespace was joined, also after a reconnection |
+    | ``connect_error`` | exception | it could not be: ``ConnectionRefused`` is final, ``TransportError`` is not |
+    | ``disconnect`` | reason, description | it was left, or the connection lost |
+    """
+
+    __slots__ = (
+        "_active",
+        "_asked",
+        "_buffer",
+        "_connect_waiters",
+        "_disconnect_waiters",
+        "_early",
+        "_end",
+        "_inbox",
+        "_inbox_waiters",
+        "_joining",
+        "_next_id",
+        "_overrun",
+        "_reason",
+        "_recovery",
+        "_retries",
+        "auth",
+        "connected",
+        "id",
+        "io",
+        "nsp",
+        "options",
+        "recovered",
+    )
+
+    def __init__(self, io: Manager, nsp: str, options: SocketOptions) -> None:
+        super().__init__(io.driver)
+        self.io = io
+        """The manager, which holds the connection."""
+        self.nsp = nsp
+        """The namespace."""
+        self.options = options
+        """The options."""
+        self.auth = options.auth
+        """What the namespace is told of the client at the next connection: a mapping, or a function that gives one."""
+        self.id: str | None = None
+        """The id by which the server knows the socket; None while it is not connected."""
+        self.connected = False
+        """Whether the namespace is joined."""
+        self.recovered = False
+        """Whether the server has remembered the socket from before the last disconnection."""
+        self._active = False
+        self._joining: ClientConnection | None = None  # the connection on which an answer to CONNECT is due
+        self._recovery: Recovery | None = None
+        self._next_id = 0
+        self._early: list[tuple[list[Any], int | None]] = []  # came before the namespace was joined
+        self._buffer: list[tuple[Encoded, int | None]] = []  # was to be sent while there was no connection
+        self._retries = RetryQueue(self) if options.retries else None
+        self._inbox: deque[Received] | None = None
+        self._inbox_waiters: deque[asyncio.Future[None]] | None = None
+        self._asked = False  # whether anybody has asked for events that no handler takes
+        self._overrun = False
+        self._connect_waiters: list[asyncio.Future[None]] = []
+        self._disconnect_waiters: list[asyncio.Future[str]] = []
+        self._reason: str | None = None  # for the last disconnection
+        self._end: Exception | None = None  # why it will not connect by itself any more
+
+    def __repr__(self) -> str:
+        return f"<ClientSocket {self.id or 'not connected'} of {self.nsp}>"
+
+    # -- what it is
+
+    @property
+    def active(self) -> bool:
+        """Tell whether it is connected, or will be without being told to."""
+        return self._active
+
+    @property
+    def disconnected(self) -> _Disconnection:
+        """Tell whether it is not connected; when awaited, wait until it is not any more, and give the reason.
+
+        That is at the next disconnection, or at once where it was connected and is not. Another connection may follow.
+        """
+        return _Disconnection(self)
+
+    @property
+    def transport(self) -> str | None:
+        """Name the transport of the moment: ``polling`` or ``websocket``."""
+        connection = self.io.connection
+        return None if connection is None else connection.session.transport.name
+
+    # -- connecting
+
+    def connect(self) -> Self:
+        """Connect, and stay connected from now on. To be called in a coroutine or a handler, unless it is connected."""
+        if self._active and (self.connected or self.io.ready_state != "closed"):
+            return self
+        self._active = True
+        self._end = None
+        if self.io.connection is not None:
+            self.join()
+        elif not self.io.waits:
+            self.io.open()
+        return self
+
+    open = connect
+
+    def disconnect(self) -> Self:
+        """Leave the namespace, and with it the connection where no other socket needs it; it does not come back."""
+        self._driver.call(self._disconnect)
+        return self
+
+    close = disconnect
+
+    def _disconnect(self) -> None:
+        connection = self.io.connection
+        if connection is not None and connection.links.get(self.nsp) is self:
+            if self.connected:
+                connection.leave(self.nsp)
+            else:
+                connection.detach(self.nsp)
+        was_connected = self.connected
+        self._end_with(Disconnected("io client disconnect"))
+        if was_connected:
+            self.left("io client disconnect")
+        self.io.leave(self)
+
+    def _end_with(self, end: Exception) -> None:
+        """Do not come back by itself."""
+        self._active = False
+        self._joining = None
+        self._end = end
+        waiters, self._connect_waiters = self._connect_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(end)
+        self._wake_inbox()
+
+    # -- from the manager
+
+    def join(self) -> None:
+        """Ask the server to let the socket join its namespace: there is a connection now."""
+        connection = self.io.connection
+        assert connection is not None
+        self._joining = connection
+        try:
+            auth = self.auth() if callable(self.auth) else self.auth
+        except Exception as error:
+            self._cannot_join(error)
+            return
+        if inspect.isawaitable(auth):
+            self._driver.spawn(self._join_later(connection, auth))
+        else:
+            self._join(connection, auth)
+
+    async def _join_later(self, connection: ClientConnection, auth: Any) -> None:
+        try:
+            auth = await auth
+        except Exception as error:
+            if self._joining is connection:
+                self._cannot_join(error)
+            return
+        self._join(connection, auth)
+
+    def _join(self, connection: ClientConnection, auth: Any) -> None:
+        if self._joining is not connection or self.io.connection is not connection:
+            return  # gone meanwhile
+        try:
+            if auth is not None and not isinstance(auth, Mapping):
+                raise TypeError(f"option 'auth': the function must give a mapping, not {auth!r:.100}")
+            known = {} if self._recovery is None else self._recovery.auth()
+            connection.join(self.nsp, self, {**known, **(auth or {})})
+        except TypeError as error:
+            self._cannot_join(error)
+
+    def _cannot_join(self, error: Exception) -> None:
+        """End: the application's own function has failed."""
+        _log.error("%s cannot be joined", self.nsp, exc_info=error)
+        self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        self._end_with(error)
+        self._early.clear()
+        self._fire("connect_error", error)
+        self.io.leave(self)
+
+    def not_connected(self, error: Exception) -> None:
+        """Take note that an attempt to connect has failed."""
+        if self._active and not self.connected:
+            self._fire("connect_error", error)
+
+    def given_up(self, error: Exception) -> None:
+        """Take note that there will be no further attempt to connect."""
+        if self._active and not self.connected:
+            self._end_with(error)
+
+    # -- from the connection
+
+    def accepted(self, id: str, pid: str | None) -> None:
+        """Take note that the namespace was joined: first what came early is handled, then what waits is sent."""
+        if self._joining is None:
+            return
+        self._joining = None
+        if self._recovery is None and pid is not None:
+            self._recovery = Recovery()
+        self.recovered = self._recovery is not None and self._recovery.begin(pid)
+        self.id = id
+        self.connected = True
+        self._reason = None
+        early, self._early = self._early, []
+        for args, number in early:
+            self.receive_event(args, number)
+        buffer, self._buffer = self._buffer, []
+        for packet, _ in buffer:
+            self._write(packet, PLAIN)
+        if self._retries is not None:
+            self._retries.go_on()
+        waiters, self._connect_waiters = self._connect_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._fire("connect")
+
+    def refused(self, message: str, data: Any) -> None:
+        """Take note that the server does not let the socket join."""
+        self._refuse(ConnectionRefused(message, data))
+
+    def receive_event(self, args: list[Any], id: int | None) -> None:
+        """Take an event; one that comes before the answer to CONNECT waits for it."""
+        if not self.connected:
+            if self._active and len(self._early) < self.options.max_waiting_events:
+                self._early.append((args, id))
+            return
+        if id is None and self._recovery is not None:
+            self._recovery.take(args, time.time())
+        self._dispatch(args, id)
+
+    def left(self, reason: str, description: str | None = None) -> None:
+        """Take note that the namespace was left, or the connection lost."""
+        was_connected, self.connected = self.connected, False
+        self._joining = None
+        self._early.clear()
+        self.id = None
+        if was_connected:
+            self._reason = reason
+        if reason == "io server disconnect" and self._active:
+            self._end_with(Disconnected(reason))
+        if was_connected:
+            waiters, self._disconnect_waiters = self._disconnect_waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(reason)
+            self._fail_acks()
+            self._fire("disconnect", reason, description)
+        if reason == "io server disconnect":
+            self.io.leave(self)
+
+    # -- what the dispatcher asks for
+
+    def _check_listened(self, event: Any) -> None:
+        check_listened(event, _OWN_EVENTS, "server")
+
+    def _report(self, error: BaseException, event: Any) -> None:
+        what = "a callback" if event is None else f"a handler of {event!r}"
+        if isinstance(error, Exception) and event is not None and hasattr(error, "reason"):
+            _log.warning("%s: %s", self.nsp, error)
+        else:
+            _log.error("%s: %s failed", self.nsp, what, exc_info=error)
+
+    def answer(self, args: list[Any], id: int) -> None:
+        """Send an acknowledgement, from any thread. Raises ``TypeError`` for arguments that cannot be encoded."""
+        self._driver.call(self._answer, self.io.format.ack(args, self.nsp, id))
+
+    def _answer(self, packet: Encoded) -> None:
+        if self.connected:
+            self._write(packet, PLAIN)
+
+    # -- emitting
+
+    def emit(self, event: str | int, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send an event, in the order of the calls; while there is no connection it waits. May be called in any thread.
+
+        ``ack`` is called with the arguments of the server's acknowledgement; with the options ``ack_timeout`` or
+        ``retries`` with an error or None before them. Raises ``ValueError`` for a reserved name, ``TypeError`` for
+        arguments that cannot be encoded, ``UsageError`` where more than ``max_buffered_emits`` events would wait.
+        """
+        ClientOperator(self).emit(event, *args, ack=ack)
+
+    def send(self, *args: Any, ack: AckCallback | None = None) -> None:
+        """Send a ``message`` event."""
+        self.emit("message", *args, ack=ack)
+
+    write = send
+
+    async def emit_with_ack(self, event: str | int, *args: Any) -> Any:
+        """Send an event and give the server's answer: None, one value, or a tuple of several.
+
+        Raises ``Disconnected`` if the connection is lost before the answer comes, unless ``retries`` sends it again.
+        Use ``timeout()`` to limit the wait.
+        """
+        return await ClientOperator(self).emit_with_ack(event, *args)
+
+    def timeout(self, seconds: float) -> ClientOperator:
+        """Limit the wait for an acknowledgement: its callback then gets an error, or None, before the answer."""
+        return ClientOperator(self, timeout=check_timeout(seconds))
+
+    def compress(self, compress: bool) -> ClientOperator:
+        """Say whether the packet may be compressed, where the options and the server let it be."""
+        return ClientOperator(self).compress(compress)
+
+    @property
+    def volatile(self) -> ClientOperator:
+        """Drop the event if it cannot leave at once."""
+        return ClientOperator(self).volatile
+
+    def encode(self, event: str | int, args: tuple[Any, ...]) -> Body:
+        """Encode an event. Raises what :meth:`emit` does."""
+        if not self.connected:
+            waiting = len(self._buffer) if self._retries is None else len(self._retries)
+            if waiting >= self.options.max_buffered_emits:
+                raise UsageError(f"emit({event!r}): more than max_buffered_emits events wait for a connection")
+        return encode_event(event, args, self.io.format, self.nsp)
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function in the thread of the event loop."""
+        self._driver.call(function, *args)
+
+    def transmit(self, body: Body, flags: Flags, done: Done | None = None) -> int:
+        """Send an event, or keep it until there is a connection; give the id under which its answer is awaited."""
+        id = None
+        if done is not None:
+            id = self._next_id
+            self._next_id += 1
+            self._expect_ack(id, done)
+        packet = body.event(self.nsp, id)
+        connection = self.io.connection
+        # Where timers were kept from firing, the connection may be long gone: then it is not safe to send.
+        if self.connected and connection is not None and not connection.session.overdue:
+            if not flags.volatile or connection.session.writable:
+                self._write(packet, flags)
+        elif not flags.volatile:
+            self._buffer.append((packet, id))
+        return -1 if id is None else id
+
+    def _write(self, packet: Encoded, flags: Flags) -> None:
+        connection = self.io.connection
+        if connection is None:
+            return
+        if self._outgoing and packet.args:
+            self._show_outgoing(packet.args)
+        connection.session.write(packet.text, packet.attachments, flags.compress)
+
+    @property
+    def retries(self) -> RetryQueue | None:
+        """Give the queue of events that are sent again until they are acknowledged, with the option ``retries``."""
+        return self._retries
+
+    def forget_ack(self, id: int) -> None:
+        """Wait no longer for an acknowledgement; what was not sent yet is not going to be."""
+        super().forget_ack(id)
+        if self._buffer:
+            self._buffer = [kept for kept in self._buffer if kept[1] != id]
+
+    def _fail_acks(self) -> None:
+        """Tell who waits for an acknowledgement that none will come, unless the event has not been sent yet."""
+        waiting = {id for _, id in self._buffer}
+        acks, self._acks = self._acks or {}, None
+        for id, done in acks.items():
+            if id in waiting:
+                self._expect_ack(id, done)
+            else:
+                done(None)
+
+    # -- waiting
+
+    async def __aenter__(self) -> Self:
+        """Wait until it is connected.
+
+        Raises ``ConnectionRefused`` where the server refuses it, and ``TransportError`` where it cannot connect and
+        will not try again: that is, with ``reconnection`` off, or after ``reconnection_attempts``.
+        """
+        try:
+            await self._wait_connected()
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Disconnect, and wait until what was emitted has been sent."""
+        await self._leave()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Wait until it is connected; see ``async with``, which also disconnects."""
+        return self._wait_connected().__await__()
+
+    async def _wait_connected(self) -> Self:
+        if not self.connected:
+            if (not self._active and self._end is None) or not self.io.alive:
+                self.connect()
+            if self._end is not None:
+                raise self._end
+            await self._wait(self._connect_waiters)
+        return self
+
+    async def _leave(self) -> None:
+        self.disconnect()
+        if self.io.connection is None:
+            await self.io.wait_closed()
+
+    async def wait_disconnected(self) -> str:
+        """Wait until it is not connected any more: see ``disconnected``."""
+        if not self.connected:
+            if self._reason is not None:
+                return self._reason
+            if not self._active:
+                return str(self._end or "io client disconnect")
+        reason: str = await self._wait(self._disconnect_waiters)
+        return reason
+
+    @staticmethod
+    async def _wait(waiters: list[Any]) -> Any:
+        future = asyncio.get_running_loop().create_future()
+        waiters.append(future)
+        try:
+            return await future
+        finally:
+            if future in waiters:
+                waiters.remove(future)
+
+    # -- events that no handler takes
+
+    def _note_unheard(self, args: list[Any], ack: Ack | None) -> None:
+        if self._inbox is None:
+            self._inbox = deque()
+        inbox = self._inbox
+        if not self._asked:
+            if len(inbox) >= _KEPT_UNASKED:
+                inbox.popleft()
+        elif len(inbox) >= self.options.max_waiting_events:
+            self._overrun = True
+            self._wake_inbox()
+            return
+        inbox.append(Received(args[0], args[1:], ack))
+        self._wake_inbox()
+
+    def _wake_inbox(self) -> None:
+        waiters, self._inbox_waiters = self._inbox_waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def __aiter__(self) -> Self:
+        """Give the events that no handler takes, as pairs of a name and a list of arguments.
+
+        They are kept from the first one after connecting; before anybody asks for them, only the latest 1,000. Ends
+        when the socket is disconnected and will not come back by itself. Raises ``UsageError`` where more than
+        ``max_waiting_events`` events wait: those behind them are lost.
+        """
+        self._asked = True
+        return self
+
+    async def __anext__(self) -> Received:
+        received = await self._next()
+        if received is None:
+            raise StopAsyncIteration
+        return received
+
+    async def receive(self, timeout: float | None = None) -> Received:  # noqa: ASYNC109  # what users expect
+        """Give the next event that no handler takes, as ``async for`` does.
+
+        Raises ``TimeoutError`` after so many seconds, and ``Disconnected`` where the socket will not come back.
+        """
+        async with asyncio.timeout(timeout):
+            received = await self._next()
+        if received is None:
+            raise Disconnected(str(self._end or "not connected"))
+        return received
+
+    async def _next(self) -> Received | None:
+        self._asked = True
+        while not self._inbox:
+            if self._overrun:
+                self._overrun = False
+                raise UsageError("more than max_waiting_events events wait: further ones were lost")
+            if not self._active:
+                return None
+            if self._inbox_waiters is None:
+                self._inbox_waiters = deque()
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._inbox_waiters.append(future)
+            await future
+        return self._inbox.popleft()
