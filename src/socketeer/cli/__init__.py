@@ -21,6 +21,8 @@ _COMMANDS = {
     "run": _Entry("socketeer.cli.run", "Serve an application, on the fast lane."),
     "demo": _Entry("socketeer.cli.demo.command", "Serve a chat: open it in two windows."),
     "types": _Entry("socketeer.cli.types", "Write the types of a server's events for clients in TypeScript."),
+    "client": _Entry("socketeer.cli.client.command", "Talk to a Socket.IO server, by hand or from a script."),
+    "bench": _Entry("socketeer.cli.bench.command", "Load a Socket.IO server, and report how fast it answers."),
 }
 
 

@@ -32,6 +32,7 @@ class Crowd:
         self._timeout = timeout
         self._tally = tally
         self._sockets: set[ClientSocket] = set()
+        self._partings: set[asyncio.Task[None]] = set()
         self.on_loss: Callable[[ClientSocket], None] = lambda _: None
         """Called with each connection that was lost."""
 
@@ -62,15 +63,20 @@ class Crowd:
         else:
             self._tally.connects.record(perf_counter_ns() - due)
             return socket if socket in self._sockets else None
-        self._sockets.discard(socket)
-        socket.disconnect()
+        self._part_with(socket)
         return None
 
     async def leave(self, socket: ClientSocket) -> None:
         """Close one connection."""
+        await asyncio.shield(self._part_with(socket))
+
+    def _part_with(self, socket: ClientSocket) -> asyncio.Task[None]:
         self._sockets.discard(socket)
         socket.disconnect()
-        await socket.io.wait_closed()
+        parting = asyncio.create_task(socket.io.wait_closed())
+        self._partings.add(parting)
+        parting.add_done_callback(self._partings.discard)
+        return parting
 
     async def settle(self) -> None:
         """Wait while connections change over from polling to WebSocket, until all have or no further one does."""
@@ -83,9 +89,10 @@ class Crowd:
 
     async def close(self) -> None:
         """Close what is left, but do not wait long for it."""
-        left = [asyncio.ensure_future(self.leave(socket)) for socket in [*self._sockets]]
-        if left:
-            _, slow = await asyncio.wait(left, timeout=_CLOSE)
+        for socket in [*self._sockets]:
+            self._part_with(socket)
+        if self._partings:
+            _, slow = await asyncio.wait(self._partings, timeout=_CLOSE)
             for each in slow:
                 each.cancel()
 

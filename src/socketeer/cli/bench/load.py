@@ -89,9 +89,7 @@ class Load:
         gc.freeze()  # else the collector's look at every client delays what is measured
         try:
             async with self._sending():
-                await self._spend("warming up", self._plan.warmup)
-                async with self._window():
-                    await self._spend("measuring", self._plan.duration)
+                await self._measure()
             await self._drain()
         finally:
             gc.unfreeze()
@@ -104,9 +102,7 @@ class Load:
         async with asyncio.TaskGroup() as tasks:
             visits = [tasks.create_task(self._visits(turns)) for _ in range(self._plan.clients)]
             try:
-                await self._spend("warming up", self._plan.warmup)
-                async with self._window():
-                    await self._spend("measuring", self._plan.duration)
+                await self._measure()
             finally:
                 for each in visits:
                     each.cancel()
@@ -115,6 +111,12 @@ class Load:
         since = monotonic()
         self._phase = phase
         self._progress = lambda: (monotonic() - since) / seconds if seconds else None
+
+    async def _measure(self) -> None:
+        await self._spend("warming up", self._plan.warmup)
+        if not self._over.is_set():
+            async with self._window():
+                await self._spend("measuring", self._plan.duration)
 
     async def _spend(self, phase: str, seconds: float) -> None:
         """Let time pass, less of it when there is nothing left to wait for."""
@@ -181,6 +183,8 @@ class Load:
         count, rate = self._plan.clients, self._plan.connect_rate
         self._begin_phase("connecting")
         self._keep(await self._connect_first())
+        if count > 1:
+            self.tally.connects.clear()  # the first one has to import things
         started = monotonic()
         self._progress = lambda: self.connected / count
         async with asyncio.TaskGroup() as tasks:

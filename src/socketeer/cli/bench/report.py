@@ -20,6 +20,7 @@ QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 _BUSY = 0.9
 _LATE = 0.02
 _KEPT = 0.99
+_LEAST_WALL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Report:
 
     def warnings(self) -> Iterator[str]:
         """Say what the figures have to be doubted for."""
-        if self.cpu > _BUSY:
+        if self.cpu > _BUSY and self.wall > _LEAST_WALL:
             yield (
                 f"this side used {self.cpu:.0%} of a core: the figures are its limit rather than the server's; "
                 "run it on another machine, several at once, or at a lower --rate"

@@ -97,7 +97,8 @@ class Sender:
         plan = self._plan
         self._number = number = self._number + 1
         self._waiting[number] = (due, perf_counter_ns())
-        self._tally.sent += 1
+        if due >= self._tally.since:
+            self._tally.sent += 1
         if plan.echo is None:
             self._socket.emit(plan.event, *plan.payload, ack=partial(self._answered, number))
         else:

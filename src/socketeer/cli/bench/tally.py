@@ -14,9 +14,9 @@ _MOST_KINDS = 100
 
 
 class Tally:
-    """Count what happens; what comes from an event that was due before the window began has no latency.
+    """Count what happens: ``sent`` and ``latencies`` are of the events that were due since ``begin``.
 
-    What went wrong with connections counts from the start, all else from the last ``begin``.
+    What went wrong with connections counts from the start, all else from then.
     """
 
     def __init__(self) -> None:
