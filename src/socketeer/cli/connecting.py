@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from socketeer.engine.http import check_header
 from socketeer.options import TRANSPORTS
 from socketeer.protocol.socket_msgpack import MSGPACK
 
@@ -154,8 +155,10 @@ def _headers_of(lines: Sequence[str]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         name, value = name.strip(), value.strip()
-        if not (colon and name):
-            raise click.BadParameter(f"{line!r} is no header, as in 'Name: value'", param_hint="'--header'")
+        try:
+            check_header(name if colon else "", value)
+        except ValueError as error:
+            raise click.BadParameter(f"{line!r} is no header, as in 'Name: value'", param_hint="'--header'") from error
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 

@@ -58,6 +58,8 @@ class Crowd:
             self._tally.fail("refused", error.message)
         except TimeoutError:
             self._tally.fail("not connected in time")
+        except (ValueError, TypeError) as error:  # of an option that is looked at only then
+            raise BadTarget(str(error)) from error
         except (SocketeerError, OSError) as error:
             self._tally.fail("cannot connect", str(error))
         else:

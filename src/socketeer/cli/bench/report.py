@@ -87,7 +87,9 @@ class Report:
 
     def warnings(self) -> Iterator[str]:
         """Say what the figures have to be doubted for."""
-        if self.cpu > _BUSY and self.wall > _LEAST_WALL:
+        if self.wall < _LEAST_WALL:
+            return
+        if self.cpu > _BUSY:
             yield (
                 f"this side used {self.cpu:.0%} of a core: the figures are its limit rather than the server's; "
                 "run it on another machine, several at once, or at a lower --rate"

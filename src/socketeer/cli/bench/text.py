@@ -45,7 +45,8 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _counts(report: Report) -> Iterator[str]:
-    seconds = f"over {time_text(report.wall)}{', when it was interrupted' * report.interrupted}"
+    seconds = f"over {time_text(report.wall)}" if report.wall else "before anything was measured"
+    seconds += ", when it was interrupted" * report.interrupted
     if report.plan.mode != "connect":
         lost = f", {count_text(report.lost)} lost" * bool(report.lost)
         transports = ", ".join(f"{count_text(count)} by {name}" for name, count in report.transports.items())
@@ -65,8 +66,9 @@ def _counts(report: Report) -> Iterator[str]:
         yield _line("" if number else "errors", click.style(text, fg="red"))
     if not report.failures:
         yield _line("errors", "none")
-    lag = "" if report.lag is None else f", {time_text(report.lag)} late (p99)"
-    yield _line("this side", f"{report.cpu:.0%} of a core{lag}")
+    if report.wall:
+        lag = "" if report.lag is None else f", {time_text(report.lag)} late (p99)"
+        yield _line("this side", f"{report.cpu:.0%} of a core{lag}")
 
 
 def _line(label: str, text: str) -> str:

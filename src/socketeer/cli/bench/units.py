@@ -81,7 +81,7 @@ def count_text(count: float) -> str:
     return f"{count:.3g}"
 
 
-def printable(text: str, most: int = 120) -> str:
+def printable(text: str, most: int = 200) -> str:
     """Return text that came from elsewhere with its control characters escaped, cut where it is long."""
     shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
