@@ -17,6 +17,7 @@ from socketeer.cli.client.values import BadValue, read_json, read_word, safe
 __all__ = ["Emission", "quote", "read_emission", "read_values", "read_words"]
 
 _WORD = re.compile(r"\S+")
+_BARE = re.compile(r"[^\W\d][\w-]*\??")
 _SPACE = re.compile(r"\s*")
 
 
@@ -52,9 +53,14 @@ def read_values(text: str) -> list[Any]:
 
 
 def read_words(words: Sequence[str]) -> Emission:
-    """Read an event as the words of a shell's command: one alone is a line, further ones are its arguments."""
+    """Read an event as the words of a shell's command: one alone is a line, further ones are its arguments.
+
+    Raises BadValue, also for a line of bare words: it might be meant as the name of an event, with spaces in it.
+    """
     first, *rest = words
     if not rest:
+        if len(first.split()) > 1 and all(map(_BARE.fullmatch, first.split())):
+            raise BadValue(f"quote the name of the event, '\"{first}\"', or give each argument as a word of its own")
         return read_emission(first)
     if first[:1] == '"':
         event, ack = _Reader(first).name()
