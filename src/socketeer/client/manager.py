@@ -160,6 +160,11 @@ class Manager:
         return self._reconnecting
 
     @property
+    def next_attempt(self) -> float | None:
+        """Give the seconds until the next attempt to connect; None where none is due."""
+        return None if self._timer is None else max(self._timer.due - self.driver.wheel.clock(), 0.0)
+
+    @property
     def engine(self) -> Conn | None:
         """Give the Engine.IO connection of the moment: its id, its transport, its events; None where there is none."""
         return None if self.connection is None else conn_of(self.connection.session)
