@@ -168,7 +168,7 @@ SHOWN: list[tuple[Happening, str, dict[str, Any]]] = [
     ),
     (Refused("/a", "no"), "● /a refused: no", {"connect_error": "no", "data": None}),
     (Failed("/", "nobody there"), "● / cannot connect: nobody there", {"connect_error": "nobody there"}),
-    (Retrying(2, 1.25), "● reconnecting in 1.2 s (attempt 2)", {"reconnect_attempt": 2}),
+    (Retrying(2, 1.25), "● reconnecting in 1.2 s (attempt 2)", {"reconnect_attempt": 2, "seconds": 1.25}),
     (
         Received("/", "news", ("hi", 1, 2.5, None, True, [b"\0\1"], {"a": {}})),
         '← / news "hi" 1 2.5 null true [<2 bytes: 00 01>] {"a": {}}',

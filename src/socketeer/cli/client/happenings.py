@@ -67,10 +67,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The client will try again; ``attempt`` counts from 1."""
+    """The client will try again in so many seconds; ``attempt`` counts from 1."""
 
     attempt: int
-    delay: float | None = None
+    delay: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def _failed(failed: Failed) -> dict[str, Any]:
 
 
 def _retrying(retrying: Retrying) -> dict[str, Any]:
-    return {"reconnect_attempt": retrying.attempt}
+    return {"reconnect_attempt": retrying.attempt, "seconds": round(retrying.delay, 3)}
 
 
 def _upgraded(upgraded: Upgraded) -> dict[str, Any]:

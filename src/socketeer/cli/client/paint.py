@@ -120,8 +120,8 @@ class Painter:
         return self._row("●", "bad", [_namespace(failed), (f"cannot connect: {_brief(failed.message)}", "bad")])
 
     def _retrying(self, retrying: Retrying) -> str:
-        when = "" if retrying.delay is None else f" in {retrying.delay:.1f} s"
-        return self._row("●", "busy", [(f"reconnecting{when}", "busy")], aside=f"attempt {retrying.attempt}")
+        words = [(f"reconnecting in {retrying.delay:.1f} s", "busy")]
+        return self._row("●", "busy", words, aside=f"attempt {retrying.attempt}")
 
     # -- events
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from socketeer.cli.client.happenings import Happening, Packet, Received, Retrying, Upgraded
+from socketeer.cli.client.happenings import Disconnected, Failed, Happening, Packet, Received, Retrying, Upgraded
 from socketeer.cli.client.lines import Emission
 from socketeer.cli.client.talk import Show, Talk
 from socketeer.cli.connecting import Target
@@ -60,10 +60,11 @@ class Session:
         self._show_any = show
         self._timeout = settings.timeout
         self._reply = settings.reply
+        self._attempts = 0
+        self._told_of_retry = False
         socket = connect(target.url, **target.options)
         self.manager = socket.io
         self.manager.on("open", self._opened)
-        self.manager.on("reconnect_attempt", self._retrying)
         self.current = Talk(socket, self._show, self._timeout, self._reply)
         self.talks = {socket.nsp: self.current}
 
@@ -119,10 +120,14 @@ class Session:
         if isinstance(happening, Received):
             self.events.add(happening.event)
         self._show_any(happening)
+        if isinstance(happening, Failed | Disconnected):  # the manager decides what next when all have been told
+            self._told_of_retry = False
+            asyncio.get_running_loop().call_soon(self._tell_of_retry)
 
     def _opened(self) -> None:
         engine = self.manager.engine
         assert engine is not None
+        self._attempts = 0
         engine.on("upgrade", lambda transport: self._show(Upgraded(transport.name)))
         engine.on("packet", lambda packet: self._passed(packet, outgoing=False))
         engine.on("packet_create", lambda packet: self._passed(packet, outgoing=True))
@@ -131,5 +136,10 @@ class Session:
         if self.raw:
             self._show(Packet(outgoing, packet.type, packet.data))
 
-    def _retrying(self, attempt: int) -> None:
-        self._show(Retrying(attempt))
+    def _tell_of_retry(self) -> None:
+        """Show when the next attempt to connect will be, once for all namespaces."""
+        delay = self.manager.next_attempt
+        if delay is not None and not self._told_of_retry:
+            self._told_of_retry = True
+            self._attempts += 1
+            self._show_any(Retrying(self._attempts, delay))
