@@ -24,6 +24,7 @@ from socketeer.cli.bench.report import Failure, Report, Verdict, address_of
 from socketeer.cli.bench.tally import Tally
 from socketeer.cli.bench.text import lines_of
 from socketeer.cli.bench.units import count_text, duration_of, printable, time_text
+from tests.examples.recipes import ROOT
 
 NANOSECONDS = st.one_of(st.integers(0, 10**12), st.integers(0, 300))
 
@@ -324,3 +325,10 @@ def test_a_report_that_is_not_written_leaves_the_last_one(tmp_path: Path) -> Non
     assert result.exit_code == 1
     assert result.output.splitlines()[-1].startswith("Error: http://127.0.0.1:9: cannot connect")
     assert path.read_text() == "{}"
+
+
+def test_the_manual_names_every_option_and_every_key_of_the_report() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text().partition("\n## bench\n")[2]
+    options = [option for each in command.params for option in each.opts if option.startswith("--")]
+    assert [option for option in options if f"`{option}" not in page] == []
+    assert [key for key in report_with().as_json() if key != "socketeer" and f"`{key}`" not in page] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -208,6 +209,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _show(report: Report) -> None:
     least, most = _WIDTHS
     width = max(least, min(shutil.get_terminal_size().columns, most))
+    color = False if os.environ.get("NO_COLOR") else None
     encoding = sys.stdout.encoding or "ascii"
     for line in lines_of(report, width, encoding):
-        click.echo(line.encode(encoding, "replace").decode(encoding))
+        click.echo(line.encode(encoding, "replace").decode(encoding), color=color)

@@ -67,6 +67,7 @@ class Load:
     async def run(self) -> None:
         """Do it all; raise :class:`LoadError` where nothing can be measured."""
         watching = asyncio.create_task(self._watch())
+        watching.add_done_callback(lambda _: self._over.set())  # without it nothing is given up any more
         try:
             await (self._visit() if self._plan.mode == "connect" else self._stay())
         except asyncio.CancelledError:
@@ -77,6 +78,9 @@ class Load:
         finally:
             watching.cancel()
             await self._crowd.close()
+        (end,) = await asyncio.gather(watching, return_exceptions=True)
+        if isinstance(end, Exception):
+            raise end
 
     # -- phases
 
@@ -121,12 +125,15 @@ class Load:
     async def _spend(self, phase: str, seconds: float) -> None:
         """Let time pass, less of it when there is nothing left to wait for."""
         self._begin_phase(phase, seconds)
+        await self._pause(seconds)
+        self._check()
+
+    async def _pause(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._over.wait()
         except TimeoutError:
             pass
-        self._check()
 
     @asynccontextmanager
     async def _window(self) -> AsyncIterator[None]:
@@ -167,10 +174,8 @@ class Load:
     async def _drain(self) -> None:
         """Wait for the answers to what was sent: those that take long are the ones that matter."""
         self._begin_phase("waiting for the last answers")
-        while True:
-            if not any(sender.waiting for sender in self._senders.values()):
-                break
-            await asyncio.sleep(_TICK)
+        while any(sender.waiting for sender in self._senders.values()) and not self._over.is_set():
+            await self._pause(_TICK)
         self._check()
 
     def _check(self) -> None:
