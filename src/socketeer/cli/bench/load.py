@@ -77,6 +77,7 @@ class Load:
             task.uncancel()
         finally:
             watching.cancel()
+            self.transports = self.transports or self._crowd.transports()
             await self._crowd.close()
         (end,) = await asyncio.gather(watching, return_exceptions=True)
         if isinstance(end, Exception):

@@ -23,9 +23,10 @@ def lines_of(report: Report, width: int = 80, encoding: str = "utf-8") -> Iterat
     yield click.style(f"{report.url}: {report.plan.describe()}", bold=True)
     yield ""
     yield from _counts(report)
-    if report.latency["count"]:
+    if report.connecting["count"]:
         yield ""
         yield from _times(report)
+    if report.rows:
         yield ""
         yield from _bars(report.rows, width, encoding)
     for warning in report.warnings():
@@ -48,11 +49,7 @@ def _counts(report: Report) -> Iterator[str]:
     seconds = f"over {time_text(report.wall)}" if report.wall else "before anything was measured"
     seconds += ", when it was interrupted" * report.interrupted
     if report.plan.mode != "connect":
-        lost = f", {count_text(report.lost)} lost" * bool(report.lost)
-        transports = ", ".join(f"{count_text(count)} by {name}" for name, count in report.transports.items())
-        yield _line(
-            "clients", f"{count_text(report.connected)} of {count_text(report.plan.clients)}{lost}; {transports}"
-        )
+        yield _line("clients", _clients(report))
     if report.plan.sends:
         yield _line("sent", _rate(report.sent, report.wall))
     yield _line(report.plan.counted, f"{_rate(report.answered, report.wall)} {seconds}")
@@ -71,6 +68,12 @@ def _counts(report: Report) -> Iterator[str]:
         yield _line("this side", f"{report.cpu:.0%} of a core{lag}")
 
 
+def _clients(report: Report) -> str:
+    lost = f", {count_text(report.lost)} lost" * bool(report.lost)
+    transports = ", ".join(f"{count_text(count)} by {name}" for name, count in report.transports.items())
+    return f"{count_text(report.connected)} of {count_text(report.plan.clients)}{lost}; {transports or 'none left'}"
+
+
 def _line(label: str, text: str) -> str:
     return f"{label:<{_LABEL}}{text}"
 
@@ -82,7 +85,7 @@ def _rate(count: int, wall: float) -> str:
 def _times(report: Report) -> Iterator[str]:
     yield " " * _LABEL + "".join(f"{name:>8}" for name in _COLUMNS)
     rows = {"latency": report.latency, "connecting": report.connecting}
-    if report.plan.mode == "connect":
+    if report.plan.mode == "connect" or not report.latency["count"]:
         del rows["latency"]
     for label, figures in rows.items():
         yield f"{label:<{_LABEL}}" + "".join(f"{time_text(figures.get(name)):>8}" for name in _COLUMNS)
