@@ -59,6 +59,7 @@ const DATA = {
   /* ...args, [ack]: the same arguments as the event "echo", or as the acknowledgement */
   echo: (socket, ...args) => giveBack(socket, "echo", args),
   binary: (socket, ...args) => giveBack(socket, "binary", args),
+  7: (socket, ...args) => giveBack(socket, 7, args),
   /* event, ...args: emits that event with an acknowledgement, and then "answered" with the client's answer */
   ask: (socket, event, ...args) =>
     socket.emit(event, ...args, (...answer) => socket.emit("answered", ...answer)),
