@@ -90,7 +90,7 @@ class Painter:
 
     def _row(self, sign: str, kind: str, words: list[_Word], values: Sequence[Any] = (), aside: str = "") -> str:
         """Write a line of words with values behind them, or below where there is no room."""
-        taken = _HEAD + sum(len(text) + 1 for text, _ in words) + len(aside) + 3
+        taken = _HEAD + sum(len(text) + 1 for text, _ in words) + (len(aside) + 3 if aside else 0)
         width = self._width()
         beside, below = pretty(values, self.style, width - taken, width - len(_INDENT))
         parts = [self.style(text, word) for text, word in words if text]
