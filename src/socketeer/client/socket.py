@@ -19,6 +19,7 @@ from socketeer.exceptions import ConnectionRefused, Disconnected, UsageError
 from socketeer.handling.acks import Ack, Done
 from socketeer.handling.dispatch import Dispatcher
 from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
+from socketeer.handling.handlers import Handler
 from socketeer.handling.listening import check_listened
 from socketeer.multiplex.encoded import Body, Encoded
 from socketeer.options.client import SocketOptions
@@ -34,6 +35,9 @@ _log = logging.getLogger("socketeer.client")
 _OWN_EVENTS = frozenset({"connect", "connect_error", "disconnect"})
 _KEPT_UNASKED = 1000
 """How many of the latest events wait for somebody to ask for them, before anybody has."""
+
+
+def _do_nothing() -> None: ...
 
 
 class Received(tuple[str | int, list[Any]]):
@@ -76,7 +80,9 @@ class _Disconnection:
 class ClientSocket(Dispatcher):
     """Be one namespace of a server.
 
-    Emitting and disconnecting may be done from any thread; the rest belongs to the event loop. Own events:
+    Emitting, disconnecting, ``on`` and ``once`` may be done in any thread; the rest belongs to the event loop.
+
+    Own events:
 
     | event | arguments | when |
     |---|---|---|
@@ -106,6 +112,7 @@ class ClientSocket(Dispatcher):
         "id",
         "io",
         "nsp",
+        "on_end",
         "options",
         "recovered",
     )
@@ -126,6 +133,8 @@ class ClientSocket(Dispatcher):
         """Whether the namespace is joined."""
         self.recovered = False
         """Whether the server has remembered the socket from before the last disconnection."""
+        self.on_end: Callable[[], object] = _do_nothing
+        """Called when it will not connect by itself any more."""
         self._active = False
         self._joining: ClientConnection | None = None  # the connection on which an answer to CONNECT is due
         self._recovery: Recovery | None = None
@@ -211,7 +220,16 @@ class ClientSocket(Dispatcher):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(end)
+        if not self.connected:
+            self._tell_disconnected(str(end))
         self._wake_inbox()
+        self.on_end()
+
+    def _tell_disconnected(self, reason: str) -> None:
+        waiters, self._disconnect_waiters = self._disconnect_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(reason)
 
     # -- from the manager
 
@@ -323,10 +341,7 @@ class ClientSocket(Dispatcher):
         if reason == "io server disconnect" and self._active:
             self._end_with(Disconnected(reason))
         if was_connected:
-            waiters, self._disconnect_waiters = self._disconnect_waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(reason)
+            self._tell_disconnected(reason)
             self._fail_acks()
             self._fire("disconnect", reason, description)
         if reason == "io server disconnect":
@@ -336,6 +351,9 @@ class ClientSocket(Dispatcher):
 
     def _check_listened(self, event: Any) -> None:
         check_listened(event, _OWN_EVENTS, "server")
+
+    def _add_handler(self, event: str | int, handler: Handler) -> None:
+        self._driver.call(super()._add_handler, event, handler)
 
     def _report(self, error: BaseException, event: Any) -> None:
         what = "a callback" if event is None else f"a handler of {event!r}"

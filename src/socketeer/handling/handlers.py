@@ -17,7 +17,7 @@ from socketeer.handling.payloads import Misfit, Payload, read_payload
 if sys.version_info >= (3, 14):
     import annotationlib
 
-__all__ = ["BadArguments", "BadPayload", "Handler", "Handlers", "event_parameters", "read_parameters"]
+__all__ = ["BadArguments", "BadPayload", "Handler", "Handlers", "event_parameters", "is_async", "read_parameters"]
 
 
 class BadArguments(SocketeerError):
@@ -70,7 +70,7 @@ class Handler:
         self.function = function
         self.bound = bound
         self.once = once
-        self.is_async = _is_async(function)
+        self.is_async = is_async(function)
         parameters = read_parameters(function)
         self.least, self.most, self.wants_ack = _count(function, parameters)
         if self.most is not None and self.most < bound:
@@ -110,7 +110,8 @@ class Handler:
         return list(args if self.most is None else args[: self.most])
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether what a function gives has to be awaited."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 

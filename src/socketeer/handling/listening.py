@@ -44,10 +44,13 @@ class EventListening:
         raise NotImplementedError
 
     def _listen(self, event: str | int, function: F, *, once: bool = False) -> F:
+        self._add_handler(event, Handler(function, once=once, typed=True))
+        return function
+
+    def _add_handler(self, event: str | int, handler: Handler) -> None:
         if self._handlers is None:
             self._handlers = Handlers()
-        self._handlers.add(event, Handler(function, once=once, typed=True))
-        return function
+        self._handlers.add(event, handler)
 
     def _set_outgoing(self, handlers: tuple[Handler, ...]) -> None:
         self._outgoing = handlers
