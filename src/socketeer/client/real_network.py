@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -63,7 +64,7 @@ class SocketNetwork:
                 method,
                 url,
                 headers=headers,
-                data=body or None,
+                data=BytesIO(body) if body else None,  # which is sent piece by piece
                 timeout=aiohttp.ClientTimeout(),  # who asks has one
                 allow_redirects=False,
                 proxy=self._options.for_transport("polling").proxy,
@@ -72,7 +73,9 @@ class SocketNetwork:
                 content = await self._read(response.content)
                 pairs = [(name.lower(), value) for name, value in response.headers.items()]
                 return HttpResponse(response.status, pairs, content)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except TransportError:
+            raise
+        except Exception as error:  # there are many, and all of them mean that there is no response
             raise TransportError(f"{method} failed: {_describe(error)}") from error
 
     async def _read(self, content: aiohttp.StreamReader) -> bytes:
