@@ -234,6 +234,30 @@ def test_a_loop_can_be_given_to_a_runner() -> None:
         assert runner.get_loop().time() == 3699
 
 
+def test_a_loop_settles_without_time_passing() -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        for step in ("begun", "gone on"):
+            seen.append(step)
+            await asyncio.sleep(0)
+        seen.append(await asyncio.to_thread(lambda: "back from a thread"))
+        await asyncio.sleep(TICK)
+        seen.append("too late")
+
+    idle, other = socket.socketpair()
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner, idle, other:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.add_reader(idle, seen.append, "readable")  # what is quiet outside is not waited for
+        task = loop.create_task(work())
+        loop.settle()
+        assert seen == ["begun", "gone on", "back from a thread"]
+        assert loop.time() < 5
+        loop.remove_reader(idle)
+        loop.run_until_complete(task)
+
+
 def test_a_lookup_of_a_name_is_real_work() -> None:
     async def main() -> Any:
         return await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 20)

@@ -46,6 +46,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._end: float | None = None
         self._outside = 0
+        self._settling = False
         self._executor: Executor | None = None
         self.limit = limit
         """How many virtual seconds a run may take; None: as many as it likes."""
@@ -62,6 +63,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Run until :meth:`stop` is called, or until it is clear that nothing will lead there."""
         self._end = None if self.limit is None else self._now + self.limit
         super().run_forever()
+
+    def settle(self) -> None:
+        """Run what is ready, and what that leads to, until nothing more happens unless time passes."""
+        self._settling = True
+        try:
+            self.run_forever()
+        finally:
+            self._settling = False
 
     # -- what happens outside, where time is real
 
@@ -104,7 +113,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 raise
 
     def _waits_outside(self, descriptors: int) -> bool:
-        return self._outside > 0 or descriptors > 1 or _anyio_works_for(self)  # one descriptor wakes the loop itself
+        if self._outside > 0 or _anyio_works_for(self):
+            return True
+        return descriptors > 1 and not self._settling  # one wakes the loop itself
 
     # -- time
 
@@ -112,6 +123,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now += seconds
 
     def _jump(self, seconds: float | None) -> None:
+        if self._settling:
+            self.stop()
+            return
         if seconds is None:
             raise Stuck(f"nothing is left that could happen: no timer, no thread, no descriptor.{self._waiting()}")
         if self._end is not None and self._now + seconds > self._end:
