@@ -147,18 +147,19 @@ def test_a_session_of_our_server_on_polling() -> None:
 
     async def body(network: AsgiNetwork) -> None:
         url = f"{HTTP}{EIO}polling"
-        opened = await network.request("GET", url, {"Origin": "http://testserver"}, b"", None)
+        opened = await network.request("GET", url, {"Origin": "http://testserver"}, b"")
         assert opened.status == 200
         assert opened.header("content-type").startswith("text/plain")
         url += "&sid=" + json.loads(opened.body[1:])["sid"]
-        poll = asyncio.create_task(network.request("GET", url, {}, b"", None))
-        posted = await network.request("POST", url, {"content-type": "text/plain"}, b'40\x1e42["echo","\xc3\xa9"]', 5.0)
+        poll = asyncio.create_task(network.request("GET", url, {}, b""))
+        posted = await network.request("POST", url, {"content-type": "text/plain"}, b'40\x1e42["echo","\xc3\xa9"]')
         assert (posted.status, posted.body) == (200, b"ok")
         first, _, second = (await poll).body.partition(b"\x1e")
         assert first.startswith(b'40{"sid"')
         assert second == '42["echoed","é"]'.encode()
-        with pytest.raises(TransportError, match="no response to GET within request_timeout"):
-            await network.request("GET", url, {}, b"", 20.0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(20):
+                await network.request("GET", url, {}, b"")
         assert now() == 20.0
 
     serving(io, body)
@@ -169,11 +170,11 @@ def test_the_session_of_a_poll_that_is_cancelled_ends() -> None:
     io, seen = chat()
 
     async def body(network: AsgiNetwork) -> None:
-        opened = await network.request("GET", f"{HTTP}{EIO}polling", {}, b"", None)
+        opened = await network.request("GET", f"{HTTP}{EIO}polling", {}, b"")
         url = f"{HTTP}{EIO}polling&sid=" + json.loads(opened.body[1:])["sid"]
-        await network.request("POST", url, {}, b"40", None)
-        await network.request("GET", url, {}, b"", None)
-        poll = asyncio.create_task(network.request("GET", url, {}, b"", None))
+        await network.request("POST", url, {}, b"40")
+        await network.request("GET", url, {}, b"")
+        poll = asyncio.create_task(network.request("GET", url, {}, b""))
         await asyncio.sleep(3)
         poll.cancel()
         await asyncio.sleep(0.1)
@@ -202,7 +203,7 @@ def test_both_ends_learn_of_a_lost_connection(how: str) -> None:
             with pytest.raises(TransportError, match="WebSocket failed: connection refused"):
                 await Peer(network).open()
             with pytest.raises(TransportError, match="GET failed: connection refused"):
-                await network.request("GET", HTTP, {}, b"", None)
+                await network.request("GET", HTTP, {}, b"")
             network.up()
         await Peer(network).join()
 
@@ -214,7 +215,7 @@ def test_both_ends_learn_of_a_lost_connection(how: str) -> None:
 def test_a_request_is_lost_with_the_network() -> None:
     async def body(network: AsgiNetwork) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(fails(network.request("GET", HTTP, {}, b"", None)))
+            group.create_task(fails(network.request("GET", HTTP, {}, b"")))
             group.create_task(fails(Peer(network).open()))
             await asyncio.sleep(1)
             network.drop()
@@ -242,7 +243,7 @@ def test_what_is_held_passes_later_and_in_order() -> None:
         peer = Peer(network)
         await peer.join()
         network.hold()
-        asked = asyncio.create_task(network.request("GET", f"{HTTP}{EIO}polling", {}, b"", 50.0))
+        asked = asyncio.create_task(network.request("GET", f"{HTTP}{EIO}polling", {}, b""))
         io.emit("news", 1)
         for number in range(3):
             assert peer.wire.is_writable() is not bool(number)
@@ -300,7 +301,7 @@ def test_scopes_are_those_of_a_web_server() -> None:
 
     async def body(network: AsgiNetwork) -> None:
         url = "https://me:secret@testserver:8443/a%20b/?q=%C3%A9"
-        response = await network.request("PUT", url, {"X-Upper": "é"}, b"12345", None)
+        response = await network.request("PUT", url, {"X-Upper": "é"}, b"12345")
         assert (response.status, response.body) == (201, b"sixseven")
         assert response.headers == [("set-cookie", "a=1"), ("set-cookie", "a=1")]
         peer = await Peer(network).open("wss://testserver/c", headers={"Cookie": "a=1"}, protocols=["a", "b"])
@@ -469,9 +470,9 @@ def test_a_request_that_the_application_does_not_answer(how: str, status: int | 
     async def body(network: AsgiNetwork) -> None:
         if status is None:
             with pytest.raises(TransportError, match="closed within the response"):
-                await network.request("GET", HTTP, {}, b"", None)
+                await network.request("GET", HTTP, {}, b"")
         else:
-            assert (await network.request("GET", HTTP, {}, b"", None)).status == status
+            assert (await network.request("GET", HTTP, {}, b"")).status == status
 
     serving(app, body)
 
@@ -535,7 +536,7 @@ def test_a_fastapi_application_with_a_mounted_server_is_started_once() -> None:
     async def body(network: AsgiNetwork) -> None:
         peers = Peer(network), Peer(AsgiNetwork(app))
         await asyncio.gather(*(peer.join() for peer in peers))
-        response = await network.request("GET", f"{HTTP}/sync", {}, b"", 5.0)
+        response = await asyncio.wait_for(network.request("GET", f"{HTTP}/sync", {}, b""), 5)
         assert (response.status, response.body) == (200, b'"from a thread"')
         assert now() < 2.0
         await peers[1].network.close()

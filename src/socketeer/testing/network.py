@@ -96,31 +96,21 @@ class AsgiNetwork:
 
     # -- what a client asks for: see socketeer.client.network.Network
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        timeout: float | None,  # noqa: ASYNC109
-    ) -> HttpResponse:
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Make an HTTP request."""
         scope = _make_scope("http", url, headers)
         scope["method"] = method
         if body or method == "POST":
             scope["headers"].append((b"content-length", b"%d" % len(body)))
         try:
-            async with asyncio.timeout(timeout):
-                host = await self._connect(scope)
-                exchange = Exchange(self._gate, body, lambda exchange: self._run(host, exchange.run(self._app, scope)))
-                self._connections[exchange] = None
-                try:
-                    return await exchange.response
-                finally:
-                    self._connections.pop(exchange, None)
-                    exchange.leave()
-        except TimeoutError as error:
-            raise TransportError(f"no response to {method} within request_timeout") from error
+            host = await self._connect(scope)
+            exchange = Exchange(self._gate, body, lambda exchange: self._run(host, exchange.run(self._app, scope)))
+            self._connections[exchange] = None
+            try:
+                return await exchange.response
+            finally:
+                self._connections.pop(exchange, None)
+                exchange.leave()
         except TransportError as error:
             raise TransportError(f"{method} failed: {error}") from error
 
