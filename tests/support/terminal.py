@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,9 +57,9 @@ class Terminal:
         self.type(line)
         self.press("Enter")
 
-    def screen(self, *, styled: bool = False) -> str:
-        """Return what is on the screen; ``styled`` with the codes of its colours."""
-        shown = self._run("capture-pane", "-p", *(["-e"] if styled else []))
+    def screen(self, *, styled: bool = False, scrollback: bool = False) -> str:
+        """Return what is on the screen: with the codes of its colours, with the lines that have left it."""
+        shown = self._run("capture-pane", "-p", *(["-e"] if styled else []), *(["-S", "-"] if scrollback else []))
         return "\n".join(line.rstrip() for line in shown.split("\n")).rstrip()
 
     def wait_for(self, pattern: str) -> str:
@@ -78,19 +79,16 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    directory: Path,
-    command: Sequence[str],
-    environment: Mapping[str, str] | None = None,
-    columns: int = 100,
-    lines: int = 30,
+    command: Sequence[str], environment: Mapping[str, str] | None = None, columns: int = 100, lines: int = 30
 ) -> Iterator[Terminal]:
-    """Run a program in a terminal until the block ends; ``directory`` is for the socket of tmux.
+    """Run a program in a terminal until the block ends.
 
     Without tmux the running test is skipped, or fails where ``CI`` says that everything must be there.
     """
-    running = Terminal(directory / "tmux")
-    try:
-        running.start(command, environment or {}, columns, lines)
-        yield running
-    finally:
-        running.stop()
+    with tempfile.TemporaryDirectory() as directory:
+        running = Terminal(Path(directory, "tmux"))
+        try:
+            running.start(command, environment or {}, columns, lines)
+            yield running
+        finally:
+            running.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from prompt_toolkit.styles import Style
 
 from socketeer.cli.client.commands import Commands
 from socketeer.cli.client.completion import LineCompleter
-from socketeer.cli.client.happenings import Happening, Note
+from socketeer.cli.client.happenings import Happening, Note, Packet, Received
 from socketeer.cli.client.screen import Screen, has_colors, logging_to, painter_for
 from socketeer.cli.client.session import Session, Settings
 from socketeer.cli.client.values import safe
@@ -35,7 +36,8 @@ _STYLE = Style.from_dict({"namespace": "ansimagenta", "good": "ansigreen", "bad"
 _PAUSE = 0.03
 """How long lines are collected before they are printed, in seconds."""
 _MAX_LINES = 200
-"""The most lines of one such pause."""
+"""After so many lines in one such pause, only the latest events are shown."""
+_LATEST = 20
 _GOODBYE = 2.0
 
 
@@ -71,6 +73,7 @@ class _Prompt:
         self._open = True
         self._waiting: list[str] = []
         self._lines = self._skipped = 0
+        self._latest: deque[Happening] = deque(maxlen=_LATEST)
         self._timer: asyncio.TimerHandle | None = None
         self._app: Any = None
 
@@ -98,7 +101,11 @@ class _Prompt:
                     self.close()
 
     def show(self, happening: Happening) -> None:
-        """Show what happened, and what it changes below."""
+        """Show what happened, and what it changes below; not all of it where a server sends too fast."""
+        if self._lines > _MAX_LINES and isinstance(happening, Received | Packet):
+            self._skipped += len(self._latest) == _LATEST
+            self._latest.append(happening)
+            return
         self.screen.show(happening)
         if self._app is not None:
             self._app.invalidate()
@@ -115,23 +122,21 @@ class _Prompt:
     # -- printing
 
     def _print(self, happening: Happening, text: str) -> None:
-        """Print a little later, all at once: a server may send faster than any terminal shows, or anybody reads."""
-        lines = text.count("\n") + 1
-        if self._lines and self._lines + lines > _MAX_LINES:
-            self._skipped += 1
-            return
-        self._lines += lines
+        """Print a little later, all at once."""
+        self._lines += text.count("\n") + 1
         self._waiting.append(text)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_PAUSE, self.flush)
 
     def flush(self) -> None:
         """Print what waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._skipped:
             self._waiting.append(self.screen.painter.style(f"… {self._skipped:,} more, too fast to be shown", "aside"))
+        while self._latest:
+            self.screen.show(self._latest.popleft())
+        if self._timer is not None:  # that of what has just been shown
+            self._timer.cancel()
+            self._timer = None
         if self._waiting:
             print_formatted_text(ANSI("\n".join(self._waiting)), color_depth=self._color_depth)
         self._waiting.clear()
