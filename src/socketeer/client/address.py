@@ -6,6 +6,7 @@ import itertools
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -34,6 +35,7 @@ class Address(NamedTuple):
         return f"{scheme}://{self.host}{path}?{urlencode(query)}"
 
 
+@lru_cache(64)
 def read_url(url: str) -> Address:
     """Read the URL of a server: its path is a namespace. Raises ``UsageError`` for what is no such URL."""
     try:

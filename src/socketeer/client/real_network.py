@@ -26,6 +26,8 @@ __all__ = ["SocketNetwork"]
 
 _MOST_SHOWN = 1000
 _CHUNK = 65536
+_READ_BUFFER = 2048
+"""What an idle WebSocket keeps for reading; it grows with what comes."""
 
 
 def _describe(error: BaseException) -> str:
@@ -124,6 +126,8 @@ class SocketNetwork:
                 max_frame_size=limits.max_size if deflate is None else room_for(limits.max_size),
                 extra_headers=fields,
                 max_redirects=0,
+                read_buffer_init_size=_READ_BUFFER,
+                use_aiofastnet=False,  # its transports take 5 KB more, and it is not everywhere
                 proxy=options.proxy,
             )
         except WSHandshakeError as error:

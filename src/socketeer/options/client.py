@@ -204,8 +204,7 @@ class ManagerOptions:
     """Make the :class:`~socketeer.client.network.Network` of a manager, from its options; by default the real one."""
 
     def __post_init__(self) -> None:
-        for name, check in _MANAGER_CHECKS.items():
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+        _check_given(self, _MANAGER_FIELDS)
         if self.proxy is not None and urlsplit(self.proxy).scheme.startswith("socks") and "polling" in self.transports:
             raise ValueError("option 'proxy': a SOCKS proxy needs transports=['websocket']")
 
@@ -231,8 +230,7 @@ class SocketOptions:
     """The most events that wait: until the namespace is joined, or for ``async for``, which raises beyond it."""
 
     def __post_init__(self) -> None:
-        for name, check in _SOCKET_CHECKS.items():
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+        _check_given(self, _SOCKET_FIELDS)
 
 
 def split_options(keywords: Mapping[str, Any], caller: str) -> tuple[ManagerKeywords, SocketKeywords, dict[str, bool]]:
@@ -395,3 +393,20 @@ _SOCKET_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "max_buffered_emits": is_count(0),
     "max_waiting_events": is_count(0),
 }
+_Field = tuple[str, Any, Callable[[str, Any], Any]]
+
+
+def _fields(record: type[Any], checks: Mapping[str, Callable[[str, Any], Any]]) -> list[_Field]:
+    return [(field.name, field.default, checks[field.name]) for field in dataclasses.fields(record)]
+
+
+def _check_given(record: Any, fields: list[_Field]) -> None:
+    """Check what is not the default: a program may make thousands of clients."""
+    for name, default, check in fields:
+        value = getattr(record, name)
+        if value is not default:
+            object.__setattr__(record, name, check(name, value))
+
+
+_MANAGER_FIELDS = _fields(ManagerOptions, _MANAGER_CHECKS)
+_SOCKET_FIELDS = _fields(SocketOptions, _SOCKET_CHECKS)
