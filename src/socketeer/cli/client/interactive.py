@@ -32,7 +32,9 @@ from socketeer.cli.connecting import Target
 
 __all__ = ["converse", "default_history"]
 
-_STYLE = Style.from_dict({"namespace": "ansimagenta", "good": "ansigreen", "bad": "ansired"})
+_STYLE = Style.from_dict(
+    {"namespace": "ansimagenta", "good": "ansigreen", "bad": "ansired", "bottom-toolbar": "noreverse ansibrightblack"}
+)
 _PAUSE = 0.03
 """How long lines are collected before they are printed, in seconds."""
 _MAX_LINES = 200
