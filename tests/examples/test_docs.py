@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,31 @@ from socketio.base_server import BaseServer
 import socketeer
 from socketeer.engine.conn import Conn
 from socketeer.options import ConnectionStateRecovery, HttpCompression, ServerOptions
+from socketeer.options.client import ClientDeflate, ManagerOptions, SocketOptions, TransportOptions, split_options
 from tests.examples.recipes import ROOT
+from tests.support.serving import serving
+
+
+def defaults(record: Any) -> dict[str, Any]:
+    """Return the fields of a record of options."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TABLES = {
-    "README.md": ServerOptions(),
-    "docs/options.md": ServerOptions(),
-    "docs/security.md": ServerOptions(),
-    "docs/recovery.md": ConnectionStateRecovery(),
+OF_CONNECT = split_options({}, "connect")[2]
+TABLES: dict[str, dict[str, Any]] = {
+    "README.md": defaults(ServerOptions()),
+    "docs/options.md": defaults(ServerOptions()),
+    "docs/security.md": defaults(ServerOptions()),
+    "docs/recovery.md": defaults(ConnectionStateRecovery()),
+    "docs/client-options.md": {**defaults(ManagerOptions()), **defaults(SocketOptions()), **OF_CONNECT},
 }
-CODE = [
-    pytest.param(block, id=f"{page.stem}-{number}")
+BLOCKS = {
+    f"{page.relative_to(ROOT / 'docs').with_suffix('')}-{number}": block
     for page in PAGES[1:]
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
-]
+}
+PROGRAMS = {name: block for name, block in BLOCKS.items() if 'connect("http' in block or 'Manager("http' in block}
 
 
 def options_in(page: Path) -> dict[str, str]:
@@ -43,23 +55,52 @@ def options_in(page: Path) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("code", CODE)
-def test_code_of_the_manual_runs(code: str) -> None:
-    exec(compile(code, "the manual", "exec", dont_inherit=True), {"__name__": "main"})
+def run(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "main"}
+    exec(compile(code, "the manual", "exec", dont_inherit=True), names)
+    return names
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name not in PROGRAMS])
+def test_code_of_the_manual_runs(name: str) -> None:
+    run(BLOCKS[name])
+
+
+@pytest.fixture(scope="module")
+def server_of_the_clients() -> Iterator[str]:
+    """Serve the first block of the client's page, which tells that all its programs talk to it."""
+    with serving(run(BLOCKS["client-0"])["io"]) as running:
+        yield running.url
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_client_of_the_manual_prints_what_its_comments_say(
+    name: str, server_of_the_clients: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(PROGRAMS[name].replace("http://127.0.0.1:3000", server_of_the_clients))
+    said = re.findall(r"\bprint\(.*\)  # (.*)$", PROGRAMS[name], re.MULTILINE)
+    assert set(capsys.readouterr().out.splitlines()) == set(said)
 
 
 @pytest.mark.parametrize("page", TABLES)
 def test_defaults_of_the_options_are_the_true_ones(page: str) -> None:
-    options = TABLES[page]
     told = options_in(ROOT / page)
     assert told
     known = {"HttpCompression": HttpCompression}
-    assert {name: eval(default, known) for name, default in told.items()} == {n: getattr(options, n) for n in told}
+    assert {name: eval(default, known) for name, default in told.items()} == {name: TABLES[page][name] for name in told}
 
 
-def test_every_option_is_in_the_manual() -> None:
-    names = [field.name for field in dataclasses.fields(ServerOptions)]
-    assert sorted(options_in(ROOT / "docs" / "options.md")) == sorted(names)
+@pytest.mark.parametrize("page", ["docs/options.md", "docs/client-options.md"])
+def test_every_option_is_in_the_manual(page: str) -> None:
+    assert sorted(options_in(ROOT / page)) == sorted(TABLES[page])
+
+
+def test_what_the_manual_says_of_single_options_of_the_client() -> None:
+    text = (ROOT / "docs" / "client-options.md").read_text()
+    sentence = re.search(r"^`transport_options` takes (.*)\.$", text, re.MULTILINE)
+    assert sentence
+    assert sorted(re.findall(r"`(\w+)`", sentence[1])) == sorted(TransportOptions.__annotations__)
+    assert f"`{ClientDeflate()}`" in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
