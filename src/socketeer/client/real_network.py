@@ -6,15 +6,15 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from picows import WSHandshakeError, ws_connect
 
+from socketeer.client.http_pool import HttpPool, import_aiohttp, pool_of_this_loop
 from socketeer.client.network import HttpResponse
 from socketeer.client.wire import OFFER, Agreement, ClientWire, agree
 from socketeer.engine.websocket import DEAF, Limits, Sink, Wire
-from socketeer.exceptions import TransportError, UsageError
+from socketeer.exceptions import TransportError
 from socketeer.options.client import ClientDeflate, ManagerOptions
 from socketeer.transports.deflate import room_for
 from socketeer.transports.picows import QUIET
@@ -34,22 +34,12 @@ def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _aiohttp() -> ModuleType:
-    """Import what only polling needs."""
-    try:
-        import aiohttp
-    except ImportError:
-        raise UsageError(
-            "polling needs aiohttp: install socketeer[client], or connect with transports=['websocket']"
-        ) from None
-    return aiohttp
-
-
 class SocketNetwork:
     """Be the network of the operating system."""
 
     def __init__(self, options: ManagerOptions) -> None:
         self._options = options
+        self._pool: HttpPool | None = None
         self._session: aiohttp.ClientSession | None = None
         self._context: ssl.SSLContext | None = None
 
@@ -57,10 +47,10 @@ class SocketNetwork:
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Make an HTTP request."""
-        aiohttp = _aiohttp()
+        aiohttp = import_aiohttp()
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._pool = pool_of_this_loop()
+            self._session = self._pool.enter()
         try:
             async with self._session.request(
                 method,
@@ -92,9 +82,9 @@ class SocketNetwork:
 
     async def release(self) -> None:
         """Close the connections that are kept open for further requests."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool, self._session = self._pool, None, None
+        if pool is not None:
+            await pool.leave()
 
     # -- WebSockets
 
