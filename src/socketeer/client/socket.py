@@ -271,7 +271,12 @@ class ClientSocket(Dispatcher):
     def _cannot_join(self, error: Exception) -> None:
         """End: the application's own function has failed."""
         _log.error("%s cannot be joined", self.nsp, exc_info=error)
-        self._refuse(error)
+        # Not now: whoever has just made the socket may be about to register handlers.
+        self._driver.call_soon(self._give_up_joining, self._joining, error)
+
+    def _give_up_joining(self, connection: ClientConnection, error: Exception) -> None:
+        if self._joining is connection:
+            self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
         self._end_with(error)
