@@ -36,7 +36,7 @@ class ClientHost(Host, Protocol):
 class ClientConnection(Connection[ClientLink]):
     """Multiplex the namespaces that one client has joined on a server."""
 
-    __slots__ = ("_on_packet", "_root_joined")
+    __slots__ = ("_joins_root", "_on_packet", "_root_joined")
 
     put_out = "io server disconnect"
 
@@ -46,7 +46,8 @@ class ClientConnection(Connection[ClientLink]):
         super().__init__(session)
         self._host = host
         self._on_packet: Callable[[Packet], object] | None = None
-        self._root_joined: Packet | None = None  # that the server joined it unasked, before any socket was there
+        self._joins_root = session.revision.implicit_root  # whether the server is yet to do so, unasked
+        self._root_joined: Packet | None = None  # that it did, before any socket was there
         receive_with(self, host.format.decoder())
 
     def watch(self, on_packet: Callable[[Packet], object]) -> None:
@@ -62,11 +63,11 @@ class ClientConnection(Connection[ClientLink]):
         revision = self.session.revision
         packet = self._host.format.packet(_CONNECT, *revision.joining(namespace, auth))
         self._attach(namespace, link)
-        if namespace != "/" or not revision.implicit_root:
-            self.session.write(packet.text, packet.attachments)
-        elif (joined := self._root_joined) is not None:
+        if namespace == "/" and (joined := self._root_joined) is not None:
             self._root_joined = None
             self._take_joining(joined)
+        elif namespace != "/" or not self._joins_root:
+            self.session.write(packet.text, packet.attachments)
 
     def leave(self, namespace: str) -> None:
         """Leave a namespace and tell the server."""
@@ -91,11 +92,13 @@ class ClientConnection(Connection[ClientLink]):
         session = self.session
         namespace, _ = socket_json.split_query(packet.namespace)
         link = self.links.get(namespace)
-        if packet.type is not _CONNECT:
-            if link is not None:
-                self.detach(namespace)
-                link.refused(*session.revision.read_refused(packet.data))
-        elif link is not None:
+        if namespace == "/" and self._joins_root:
+            self._joins_root = False
+            self._root_joined = packet if link is None else None
+        if link is None:
+            return
+        if packet.type is _CONNECT:
             link.accepted(*session.revision.read_connected(packet.data, session.id, namespace))
-        elif namespace == "/" and session.revision.implicit_root:
-            self._root_joined = packet
+        else:
+            self.detach(namespace)
+            link.refused(*session.revision.read_refused(packet.data))
