@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from socketeer.transports.websocket import without_secret
 from tests.transports.behaving import Handshake, accept, behaving, connect, echo, forget
 from tests.wire.peers import Refused, eventually
 
@@ -251,6 +252,18 @@ def test_the_path_of_the_server_is_not_the_application_s(lane: str, path: str) -
                 connect(running.port, path)
             assert caught.value.reply.json() == {"code": 0, "message": "Transport unknown"}
         forget(running, "without completing handshake")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("/socket.io/?EIO=4&transport=websocket&sid=s3cr3t", "/socket.io/?EIO=4&transport=websocket&sid=..."),
+        ("/socket.io/?sid=s3cr3t&EIO=4", "/socket.io/?sid=...&EIO=4"),
+        ("/socket.io/?EIO=4&inside=4", "/socket.io/?EIO=4&inside=4"),
+    ],
+)
+def test_the_secret_of_a_session_is_not_logged(url: str, shown: str) -> None:
+    assert without_secret(url) == shown
 
 
 def test_accepted_connections_are_noted_in_the_access_log(lane: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from socketeer.engine.http import Request, Response
 from socketeer.transports.asgi import head_size, make_request
-from socketeer.transports.websocket import WebSocketProtocol, header_lines, make_wire, refusal, switch, valid_key
+from socketeer.transports.websocket import (
+    WebSocketProtocol,
+    header_lines,
+    make_wire,
+    refusal,
+    switch,
+    valid_key,
+    without_secret,
+)
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -128,6 +136,6 @@ def _give_away(
     fields = header_lines(state, headers)
     if _log.isEnabledFor(logging.INFO):
         address = "" if client is None else f"{client[0]}:{client[1]}"
-        _log.info('%s - "WebSocket %s" [accepted]', address, opening.request.url)
+        _log.info('%s - "WebSocket %s" [accepted]', address, without_secret(opening.request.url))
     switch(transport, state, wire, fields, opening.key)
     return wire

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping, MutableMapping
 from functools import lru_cache, partial
@@ -38,7 +39,7 @@ from socketeer.transports.asgi import TAKE_OVER
 from socketeer.transports.deflate import DeflateWire
 from socketeer.transports.picows import Ping, Wire, begin, feed, make_protocol
 
-__all__ = ["WebSocketProtocol", "header_lines", "make_wire", "refusal", "switch", "valid_key"]
+__all__ = ["WebSocketProtocol", "header_lines", "make_wire", "refusal", "switch", "valid_key", "without_secret"]
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -293,7 +294,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._done = True
         if _log.isEnabledFor(logging.INFO):
             path = get_path_with_query_string(cast("Any", self._scope))
-            _log.info('%s - "WebSocket %s" [accepted]', get_client_addr(cast("Any", self._scope)), path)
+            address = get_client_addr(cast("Any", self._scope))
+            _log.info('%s - "WebSocket %s" [accepted]', address, without_secret(path))
         cast("set[Any]", self._state.connections).discard(self)
         switch(self._transport, self._state, wire, fields, self._key, ping=ping, early=self._kept)
         self._scope = {"type": "websocket"}
@@ -381,6 +383,14 @@ def _parse_request(data: bytes) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
     method, target, _ = first.split(b" ", 2)
     pairs = (line.partition(b":") for line in lines)
     return method.decode("latin-1"), target, [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+
+
+_SECRET = re.compile(r"(?<=[?&]sid=)[^&]*")
+
+
+def without_secret(url: str) -> str:
+    """Give a URL as it may be logged: whoever knows the id of a session can send in its name."""
+    return _SECRET.sub("...", url)
 
 
 def valid_key(fields: Mapping[bytes, bytes]) -> bytes | None:
