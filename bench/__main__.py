@@ -15,6 +15,7 @@ from bench.runs import pairs, runs
 from bench.targets import DEFAULT_TARGETS, HERE, TARGETS, TargetError
 
 COMMANDS = {
+    "clients": "many client sockets in one process",
     "growth": "cost against size",
     "plot": "charts of what was measured",
     "publish": "the figures of the manual",
