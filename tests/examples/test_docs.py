@@ -6,13 +6,14 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import engineio
 import pytest
 import socketio
+from socketio.base_client import BaseClient
 from socketio.base_server import BaseServer
 
 import socketeer
@@ -122,18 +123,39 @@ def test_every_page_has_its_place_in_the_menu() -> None:
     assert sorted(menu) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:])
 
 
-def words_of_the_first_column(page: str) -> set[str]:
-    cells = re.findall(r"^\| (.*?) \| ", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+def halves(page: str) -> tuple[str, str]:
+    """Return what a page says of the server, and what of the client."""
+    text = (ROOT / "docs" / page).read_text()
+    client = re.search(r"^## The client\n.*?(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert client
+    return text.replace(client[0], ""), client[0]
+
+
+def words_of_the_first_column(text: str) -> set[str]:
+    cells = re.findall(r"^\| (.*?) \| ", text, re.MULTILINE)
     return {word for cell in cells for code in re.findall(r"`([^`]+)`", cell) for word in re.findall(r"\w+", code)}
 
 
-def test_everything_of_python_socketio_has_its_twin_or_a_reason() -> None:
-    classes = [socketio.AsyncServer, socketio.AsyncNamespace, socketio.AsyncManager, socketio.ASGIApp]
+def names_of(classes: list[type], functions: list[Callable[..., Any]]) -> set[str]:
+    """Return what classes have, and what functions take."""
     names = {name for cls in classes for name in dir(cls) if not name.startswith("_")}
-    for init in (BaseServer.__init__, socketio.ASGIApp.__init__, engineio.AsyncServer.__init__):
-        names |= set(inspect.signature(init).parameters) - {"self", "kwargs", "socketio_server"}
-    names |= {name for name, value in vars(socketio.exceptions).items() if inspect.isclass(value)}
-    assert names - words_of_the_first_column("from-python-socketio.md") == set()
+    for function in functions:
+        names |= set(inspect.signature(function).parameters)
+    return names - {"self", "args", "kwargs", "socketio_server"}
+
+
+def test_everything_of_python_socketio_has_its_twin_or_a_reason() -> None:
+    server, client = halves("from-python-socketio.md")
+    classes = [socketio.AsyncServer, socketio.AsyncNamespace, socketio.AsyncManager, socketio.ASGIApp]
+    inits = [BaseServer.__init__, socketio.ASGIApp.__init__, engineio.AsyncServer.__init__]
+    names = names_of(classes, inits) | {
+        name for name, value in vars(socketio.exceptions).items() if inspect.isclass(value)
+    }
+    assert names - words_of_the_first_column(server) == set()
+    classes = [socketio.AsyncClient, socketio.AsyncClientNamespace, socketio.AsyncSimpleClient, engineio.AsyncClient]
+    methods = [socketio.AsyncClient.connect, socketio.AsyncClient.emit, socketio.AsyncClient.call]
+    inits = [BaseClient.__init__, engineio.AsyncClient.__init__]
+    assert names_of(classes, methods + inits) - words_of_the_first_column(client) == set()
 
 
 DECLARATIONS = [
@@ -146,16 +168,22 @@ DECLARATIONS = [
     "engine.io/build/server.d.ts",
     "engine.io/build/socket.d.ts",
 ]
+CLIENT_DECLARATIONS = [
+    "client4/build/esm/manager.d.ts",
+    "client4/build/esm/socket.d.ts",
+    "client4/node_modules/engine.io-client/build/esm/socket.d.ts",
+]
 MEMBER = r"^    (?!private|protected|constructor)(?:(?:get|set|static|readonly|abstract) )*([A-Za-z]\w*)[?<(:]"
 
 
-@pytest.mark.parametrize("declaration", DECLARATIONS)
-def test_everything_of_the_javascript_server_has_its_twin_or_a_reason(declaration: str) -> None:
+@pytest.mark.parametrize("declaration", DECLARATIONS + CLIENT_DECLARATIONS)
+def test_everything_of_javascript_has_its_twin_or_a_reason(declaration: str) -> None:
     """What its own declarations call public; ``message`` and ``name`` stand in errors and in options of cookies."""
     text = (ROOT / "tests" / "js" / "node_modules" / declaration).read_text()
     names = set(re.findall(MEMBER, re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL), re.MULTILINE))
     assert len(names) > 2
-    assert names - words_of_the_first_column("from-javascript.md") - {"message", "name"} == set()
+    half = halves("from-javascript.md")[declaration in CLIENT_DECLARATIONS]
+    assert names - words_of_the_first_column(half) - {"message", "name"} == set()
 
 
 IO = socketeer.Server()
@@ -178,21 +206,35 @@ OWNERS: dict[str, Any] = {
     "socket.handshake": socketeer.Handshake,
     "socketeer": socketeer,
 }
-OWNED = re.compile(rf"(?<![/\w])({'|'.join(sorted(map(re.escape, OWNERS), key=len, reverse=True))})\.([a-z]\w*)")
+MANAGER = socketeer.Manager("http://127.0.0.1")
+CLIENT_OWNERS: dict[str, Any] = {
+    "engine": Conn,
+    "manager": MANAGER,
+    "manager.options": MANAGER.options,
+    "socket": MANAGER.socket(),
+    "socketeer": socketeer,
+}
+
+
+def missing_twins(text: str, owners: dict[str, Any], options: set[str]) -> list[str]:
+    """Return what the tables name as ours and is not there."""
+    owned = re.compile(rf"(?<![/\w])({'|'.join(sorted(map(re.escape, owners), key=len, reverse=True))})\.([a-z]\w*)")
+    missing: list[str] = []
+    for theirs, ours in re.findall(r"^\| (.*?) \| (.*) \|$", text, re.MULTILINE):
+        for code in re.findall(r"`([^`]+)`", theirs if ours.startswith("the same") else ours):
+            missing += [f"{owner}.{name}" for owner, name in owned.findall(code) if not hasattr(owners[owner], name)]
+            word = re.fullmatch(r"(?:await )?([a-z]+_[a-z_]+)(?:\(.*\))?", code)
+            if word and word[1] not in options and not any(hasattr(owner, word[1]) for owner in owners.values()):
+                missing.append(code)
+    return missing
 
 
 @pytest.mark.parametrize("page", ["from-javascript.md", "from-python-socketio.md"])
 def test_the_twins_exist(page: str) -> None:
-    rows = re.findall(r"^\| (.*?) \| (.*) \|$", (ROOT / "docs" / page).read_text(), re.MULTILINE)
-    missing: list[str] = []
-    for theirs, ours in rows:
-        for code in re.findall(r"`([^`]+)`", theirs if ours.startswith("the same") else ours):
-            missing += [f"{owner}.{name}" for owner, name in OWNED.findall(code) if not hasattr(OWNERS[owner], name)]
-            word = re.fullmatch(r"(?:await )?([a-z]+_[a-z_]+)(?:\(.*\))?", code)
-            if word and not any(hasattr(owner, word[1]) for owner in OWNERS.values()):
-                missing.append(code)
-    assert len(rows) > 50
-    assert missing == []
+    server, client = halves(page)
+    assert min(len(re.findall(r"^\| ", half, re.MULTILINE)) for half in (server, client)) > 25
+    assert missing_twins(server, OWNERS, set()) == []
+    assert missing_twins(client, CLIENT_OWNERS, set(TABLES["docs/client-options.md"])) == []
 
 
 def test_every_example_is_listed() -> None:
