@@ -150,7 +150,11 @@ def _interact(target: Target, settings: Settings, history: Path | None, *, as_js
         raise click.ClickException(
             "the prompt needs prompt_toolkit: pip install 'socketeer[cli]' (--emit, --wait and --listen do without)"
         ) from error
-    asyncio.run(converse(target, settings, None if no_history else history or default_history(), as_json=as_json))
+    file = None if no_history else history or default_history()
+    try:
+        asyncio.run(converse(target, settings, file, as_json=as_json))
+    except asyncio.CancelledError:
+        sys.exit(_TERMINATED)
 
 
 def _run(steps: list[Step], target: Target, settings: Settings, *, as_json: bool) -> int:

@@ -67,8 +67,9 @@ class Commands:
         socket = self._session.current.socket
         emission = read_emission(line)
         self._session.emit(emission)
-        if not socket.connected and not emission.volatile:
-            self._note("kept until this is connected" + ("" if socket.active else ", which takes /connect"))
+        if not socket.connected:
+            kept = "not sent, for want of a connection" if emission.volatile else "kept until this is connected"
+            self._note(kept if socket.active else f"{kept}: /connect")
 
     def _answer(self, rest: str) -> None:
         if not self._session.current.answer(read_values(rest)):

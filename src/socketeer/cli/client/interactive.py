@@ -26,7 +26,7 @@ from socketeer.cli.client.commands import Commands
 from socketeer.cli.client.completion import LineCompleter
 from socketeer.cli.client.happenings import Happening, Note, Packet, Received
 from socketeer.cli.client.screen import Screen, has_colors, logging_to, painter_for
-from socketeer.cli.client.session import Session, Settings
+from socketeer.cli.client.session import Session, Settings, end_by_sigterm
 from socketeer.cli.client.values import safe
 from socketeer.cli.connecting import Target
 
@@ -52,6 +52,7 @@ def default_history() -> Path:
 
 async def converse(target: Target, settings: Settings, history: Path | None, *, as_json: bool) -> None:
     """Talk to a server by hand, until the user has enough; ``history`` is the file to remember lines in."""
+    end_by_sigterm()
     prompt = _Prompt(history, as_json=as_json)
     session = Session(target, prompt.show, settings)
     with logging_to(prompt.screen):

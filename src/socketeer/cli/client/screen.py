@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from socketeer.cli.client.happenings import Answered, Happening, Note, Received, Replied
@@ -51,6 +52,9 @@ def print_to_streams(*, as_json: bool) -> Callable[[Happening, str], None]:
     What it gives raises ``BrokenPipeError`` once nobody reads any more.
     """
     of_events = (Received, Replied, Answered)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8" if as_json else None, errors="backslashreplace")
 
     def write(happening: Happening, text: str) -> None:
         stream = sys.stdout if as_json or isinstance(happening, of_events) else sys.stderr
@@ -78,4 +82,5 @@ class _Handler(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._screen.show(Note(safe(record.getMessage()), error=True))
+        with suppress(BrokenPipeError):  # nobody reads any more, which the script notices by itself
+            self._screen.show(Note(safe(record.getMessage()), error=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-import signal
 import sys
 import threading
 from collections import deque
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 from socketeer.cli.client.happenings import Connected, Disconnected, Failed, Happening, Note, Received, Refused
 from socketeer.cli.client.lines import Emission, read_emission
 from socketeer.cli.client.screen import Screen, logging_to
-from socketeer.cli.client.session import Session, Settings
+from socketeer.cli.client.session import Session, Settings, end_by_sigterm
 from socketeer.cli.client.values import BadValue
 from socketeer.cli.connecting import Target
 from socketeer.exceptions import AckTimeout, SocketeerError
@@ -73,10 +72,7 @@ async def carry_out(steps: Sequence[Step], target: Target, settings: Settings, s
     Each of these may take ``settings.timeout``, but for listening and for lines that do not come.
     """
     script = _Script(steps, target, settings, screen)
-    task = asyncio.current_task()
-    assert task is not None
-    with suppress(NotImplementedError):  # Windows
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    end_by_sigterm()
     with logging_to(screen):
         try:
             return await script.run()
@@ -217,6 +213,8 @@ class _Script:
     # -- what happens
 
     def _show(self, happening: Happening) -> None:
+        if self._over.done() and not isinstance(happening, Disconnected):
+            return  # such as when it would connect again, which it will not
         try:
             self._screen.show(happening)
         except BrokenPipeError:  # nobody reads any more, as behind `head`

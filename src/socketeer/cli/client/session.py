@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from socketeer.cli.client.talk import Show, Talk
 from socketeer.cli.connecting import Target
 from socketeer.client import connect
 
-__all__ = ["EventNames", "Session", "Settings"]
+__all__ = ["EventNames", "Session", "Settings", "end_by_sigterm"]
 
 _MAX_NAMES = 200
 _MAX_LENGTH = 60
@@ -25,6 +27,14 @@ class Settings:
 
     timeout: float
     reply: list[Any] | None = None
+
+
+def end_by_sigterm() -> None:
+    """Let SIGTERM cancel the running task, so that the server is told and the terminal left as it was."""
+    task = asyncio.current_task()
+    assert task is not None
+    with suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 class EventNames:
