@@ -103,6 +103,13 @@ def test_what_the_options_say_reaches_the_server(server: Running) -> None:
     assert shake["query"].items() >= {("a", "1"), ("b", "2")}
 
 
+def test_servers_of_the_second_generation_are_spoken_to(server: Running) -> None:
+    done = run_here(server.url, "--eio", "3", "--emit", "handshake?", "--emit", "give back?", "base64:AAH/", "--json")
+    assert done.exit_code == 0
+    shake, binary = (each["args"][0] for each in objects(done.stdout) if "ack" in each)
+    assert (shake["query"]["EIO"], binary) == ("3", {"$base64": "AAH/"})
+
+
 def test_lines_of_standard_input_are_events(server: Running) -> None:
     done = run(server.url, "--json", "--ack", text='"give back" "hi" 1\n\n"give back" {"n": 2}')
     assert done.returncode == 0
