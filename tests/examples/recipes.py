@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.support.node import run_node
 
-__all__ = ["ROOT", "Server", "client_prints", "free_port", "run_client", "started"]
+__all__ = ["PATIENCE", "ROOT", "Server", "client_prints", "free_port", "run_client", "started"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 15.0

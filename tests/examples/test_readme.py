@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.examples.recipes import ROOT, client_prints, run_client, started
+from tests.examples.recipes import PATIENCE, ROOT, client_prints, run_client, started
 
 README = (ROOT / "README.md").read_text()
 FAST_LANE = ["--ws", "socketeer.transports.uvicorn:WebSocketProtocol"]
@@ -144,7 +145,11 @@ TRIALS: dict[str, list[Trial]] = {
         ),
     ],
 }
-SNIPPETS = snippets()
+CLIENTS: dict[str, Trial] = {
+    "Ten lines": Trial("", "news [{'hello': 'world'}]", server_prints="{'my': 'data'}"),
+    "The client": Trial("", "you said 4\n['tea']"),
+}
+SNIPPETS = [snippet for snippet in snippets() if "connect(" not in snippet.python]
 CASES = [
     pytest.param(snippet, [each for each in SNIPPETS if each.heading == snippet.heading].index(snippet), id=name)
     for name, snippet in ((f"{snippet.heading}-{number}", snippet) for number, snippet in enumerate(SNIPPETS))
@@ -160,9 +165,7 @@ def test_the_readme_has_snippets_and_every_trial_belongs_to_one() -> None:
 def test_snippet_does_what_the_readme_says(snippet: Snippet, number: int, tmp_path: Path) -> None:
     assert number < len(TRIALS.get(snippet.heading, [])), f"untested snippet below {snippet.heading!r}"
     trial = TRIALS[snippet.heading][number]
-    main = tmp_path / "main.py"
-    # The port is the one thing that a test has to change.
-    main.write_text(snippet.python.replace("io.listen(3000)", 'io.listen(int(__import__("os").environ["PORT"]))'))
+    main = write_server(snippet, tmp_path)
     if "io.listen(" in snippet.python:
         command = [sys.executable, str(main)]
     else:
@@ -178,6 +181,39 @@ def test_snippet_does_what_the_readme_says(snippet: Snippet, number: int, tmp_pa
     if trial.server_prints:
         client_prints(trial.server_prints, server.stdout)
     assert "Traceback" not in server.stderr
+
+
+def write_server(snippet: Snippet, folder: Path) -> Path:
+    """Write a server's program; the port is the one thing that a test has to change."""
+    main = folder / "main.py"
+    main.write_text(snippet.python.replace("io.listen(3000)", 'io.listen(int(__import__("os").environ["PORT"]))'))
+    return main
+
+
+def test_every_client_in_python_is_tried() -> None:
+    assert [snippet.heading for snippet in snippets() if "connect(" in snippet.python] == list(CLIENTS)
+
+
+@pytest.mark.parametrize("heading", CLIENTS)
+def test_a_client_in_python_talks_to_the_server_above(heading: str, tmp_path: Path) -> None:
+    above: list[Snippet] = []
+    for snippet in snippets():
+        if "connect(" in snippet.python and snippet.heading == heading:
+            break
+        above.append(snippet)
+    client = tmp_path / "client.py"
+    with started([sys.executable, str(write_server(above[-1], tmp_path))]) as server:
+        client.write_text(snippet.python.replace("127.0.0.1:3000", f"127.0.0.1:{server.port}"))
+        done = subprocess.run(
+            [sys.executable, str(client)], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    trial = CLIENTS[heading]
+    assert done.stderr == ""
+    client_prints(trial.prints, done.stdout)
+    client_prints(trial.server_prints, server.stdout)
+    said = re.findall(r"\bprint\(.*\) +# (.*)$", snippet.python, re.MULTILINE)
+    assert said == trial.prints.splitlines()
+    assert re.findall(r"# the server prints (.*)$", snippet.python, re.MULTILINE) == trial.server_prints.splitlines()
 
 
 def test_the_comments_of_the_first_client_are_what_it_and_the_server_print() -> None:
