@@ -27,7 +27,7 @@ from socketeer.sync.portal import Ended, Portal, background
 from socketeer.sync.socket_operator import ClientOperator
 from socketeer.sync.threads import Worker, bare
 
-__all__ = ["ClientSocket", "Manager", "connect"]
+__all__ = ["ClientSocket", "Manager", "connect", "connect_through"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,8 +170,7 @@ class ClientSocket(Listening):
         ``TypeError`` for arguments that cannot be encoded, ``UsageError`` where more than ``max_buffered_emits`` events
         would wait.
         """
-        self._portal.check()
-        self._socket.emit(event, *args, ack=self._worker.threaded(ack))
+        self._portal.post(self._socket.emit, event, *args, ack=self._worker.threaded(ack))
 
     def send(self, *args: Any, ack: AckCallback | None = None) -> None:
         """Send a ``message`` event."""
@@ -371,7 +370,11 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
     ``ConnectionRefused`` where the server refuses it, ``TransportError`` where it cannot connect and will not try
     again: that is, with ``reconnection`` off, or after ``reconnection_attempts``.
     """
-    portal = background()
+    return connect_through(background(), url, **options)
+
+
+def connect_through(portal: Portal, url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
+    """Connect in the event loop that a portal leads into; see :func:`connect`."""
     return ClientSocket(portal, portal.run(_connect, url, _in_threads(options)))
 
 

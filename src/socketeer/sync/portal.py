@@ -25,7 +25,7 @@ from socketeer.client.socket import ClientSocket
 from socketeer.exceptions import UsageError
 from socketeer.sync.threads import close_threads, forget_threads, join_threads, works_here
 
-__all__ = ["BackgroundPortal", "Ended", "Portal", "background"]
+__all__ = ["BackgroundPortal", "Ended", "Portal", "background", "take_leave"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +54,9 @@ class Portal(Protocol):
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in the event loop; at once where this is its thread."""
+
+    def post(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call a function that may be called in any thread, and does not have to be in the event loop's."""
 
     def check(self) -> None:
         """Raise ``UsageError`` where the event loop cannot be reached any more."""
@@ -146,6 +149,11 @@ class BackgroundPortal:
 
         return self.run(called)
 
+    def post(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call a function here and now."""
+        self.check()
+        function(*args, **kwargs)
+
     def check(self) -> None:
         """Raise ``UsageError`` in a process that was forked."""
         if self._state is _State.FORKED:
@@ -181,7 +189,7 @@ class BackgroundPortal:
         for wait in list(self._waits):
             if wait.in_handler:
                 wait.settle(None, SystemExit())
-        farewells = [asyncio.ensure_future(_take_leave(manager)) for manager in list(self._managers)]
+        farewells = [asyncio.ensure_future(take_leave(manager)) for manager in list(self._managers)]
         try:
             if farewells:
                 await asyncio.wait(farewells, timeout=_FAREWELL)
@@ -242,7 +250,8 @@ class _Wait:
             self._task.cancel()
 
 
-async def _take_leave(manager: Manager) -> None:
+async def take_leave(manager: Manager) -> None:
+    """Disconnect the sockets of a manager, and wait until the server has been told."""
     if manager.connection is not None:
         for socket in list(manager.connection.links.values()):
             if isinstance(socket, ClientSocket):

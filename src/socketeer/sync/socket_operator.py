@@ -44,8 +44,7 @@ class ClientOperator:
         After ``timeout()``, ``ack`` is called once: with an ``AckTimeout`` or ``Disconnected``, or with None and the
         arguments of the acknowledgement.
         """
-        self._portal.check()
-        self._operator.emit(event, *args, ack=self._worker.threaded(ack))
+        self._portal.post(self._operator.emit, event, *args, ack=self._worker.threaded(ack))
 
     def send(self, *args: Any, ack: AckCallback | None = None) -> None:
         """Send a ``message`` event."""

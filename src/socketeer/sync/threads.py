@@ -161,8 +161,12 @@ class Posted(_Wrapper):
 
     def __call__(self, *args: Any) -> None:
         """Let it be called, unless the program ends."""
-        if not _closed:
-            self.worker.submit(self._call, args)
+        if _closed:
+            return
+        job = self.worker.submit(self._call, args)
+        wait_for = getattr(asyncio.get_running_loop(), "wait_for_job", None)
+        if wait_for is not None:  # a loop on which time is virtual does not let it jump over the call
+            wait_for(job)
 
     def _call(self, args: tuple[Any, ...]) -> None:
         _, error = _attempt(self.function, args, {})

@@ -1,7 +1,8 @@
 """An event loop on which time is virtual: it stands still while there is work, and jumps to the next timer when not.
 
 Sleeps, timeouts and heartbeats of any length take no time, in the order and with the times that they would have. Where
-the loop waits for something real (a thread of an executor, a file descriptor) it waits, and time passes as outside.
+the loop waits for something real it waits. For a thread of an executor time stands still, but for a second at the most:
+then it passes as outside, as it does from the first on where a file descriptor is watched.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from socketeer.exceptions import SocketeerError
@@ -20,9 +23,15 @@ from socketeer.exceptions import SocketeerError
 __all__ = ["LIMIT", "Stuck", "VirtualLoop", "run"]
 
 T = TypeVar("T")
+_Events = list[tuple[selectors.SelectorKey, int]]
 
 LIMIT = 3600.0
 """How many virtual seconds may pass before a run that has not ended is taken for one that never will."""
+
+
+_STILL = 1.0
+"""How long time stands still for threads, in real seconds: a timeout for one that hangs has to come in the end."""
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 class Stuck(SocketeerError):
@@ -46,7 +55,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now = 0.0
         self._end: float | None = None
         self._outside = 0
+        self._stood_still = 0.0
         self._settling = False
+        self._awaited: Any = None
         self._executor: Executor | None = None
         self.limit = limit
         """How many virtual seconds a run may take; None: as many as it likes."""
@@ -63,6 +74,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Run until :meth:`stop` is called, or until it is clear that nothing will lead there."""
         self._end = None if self.limit is None else self._now + self.limit
         super().run_forever()
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until a future is done, and give its result."""
+        self._awaited = future
+        try:
+            return super().run_until_complete(future)
+        finally:
+            self._awaited = None
 
     def settle(self) -> None:
         """Run what is ready, and what that leads to, until nothing more happens unless time passes."""
@@ -83,11 +102,40 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         assert executor is not None
         recorder = _Recorder(executor)
         future = super().run_in_executor(recorder, func, *args)
-        # Both have to end: the job may outlive the future that was cancelled, or end a moment before the future knows.
-        self._outside += 2
-        future.add_done_callback(self._back)
-        recorder.job.add_done_callback(self._back_from_thread)
+        self.wait_for_job(recorder.job, future)
         return future
+
+    def wait_for_job(self, job: Future[Any], future: asyncio.Future[Any] | None = None) -> None:
+        """Let time not jump until a job in a thread has ended, and the future in the loop knows, if there is one."""
+        # Both have to end: the job may outlive the future that was cancelled, or end a moment before the future knows.
+        self._outside += 1
+        missing = 1 if future is None else 2
+
+        def back(_: object = None) -> None:
+            nonlocal missing
+            missing -= 1
+            if not missing:
+                self._outside -= 1
+
+        def back_from_thread(_: object) -> None:
+            try:
+                self.call_soon_threadsafe(back)
+            except RuntimeError:
+                if not self.is_closed():
+                    raise
+
+        if future is not None:
+            future.add_done_callback(back)
+        job.add_done_callback(back_from_thread)
+
+    @contextmanager
+    def awaited_by_job(self) -> Iterator[None]:
+        """Let time jump although a job has not ended: it waits for what is done here meanwhile."""
+        self._outside -= 1
+        try:
+            yield
+        finally:
+            self._outside += 1
 
     def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
         """Use ``executor`` where none is named."""
@@ -102,25 +150,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._outside -= 1
 
-    def _back(self, _: object = None) -> None:
-        self._outside -= 1
-
-    def _back_from_thread(self, _: object) -> None:
-        try:
-            self.call_soon_threadsafe(self._back)
-        except RuntimeError:
-            if not self.is_closed():
-                raise
-
-    def _waits_outside(self, descriptors: int) -> bool:
-        if self._outside > 0 or _anyio_works_for(self):
-            return True
-        return descriptors > 1 and not self._settling  # one wakes the loop itself
-
     # -- time
 
-    def _pass(self, seconds: float) -> None:
-        self._now += seconds
+    def _wait(self, select: Callable[[float | None], _Events], descriptors: int, timeout: float | None) -> _Events:
+        """Wait for what is outside, or let time jump where there is nothing."""
+        threads = self._outside > 0 or _anyio_works_for(self)
+        connections = descriptors > 1 and not self._settling  # one wakes the loop itself
+        if not threads and not connections:
+            self._stood_still = 0.0
+            self._jump(timeout)
+            return []
+        still = not connections and self._stood_still < _STILL
+        began = time.monotonic()
+        ready = select(_STILL - self._stood_still if still else timeout)
+        passed = time.monotonic() - began
+        if still:
+            self._stood_still += passed
+        else:  # never beyond the next timer: a busy machine must not make two of them due at once
+            self._now += passed if timeout is None else min(passed, timeout) if ready else timeout
+        return ready
 
     def _jump(self, seconds: float | None) -> None:
         if self._settling:
@@ -133,8 +181,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now += seconds
 
     def _waiting(self) -> str:
-        lines = [f"\n  {task.get_name()}: {' > '.join(_places(task.get_coro()))}" for task in asyncio.all_tasks(self)]
-        return f" What waits:{''.join(sorted(lines))}" if lines else ""
+        """Name what the run waits for, and the tasks that are not this package's own."""
+        lines = []
+        for task in sorted(asyncio.all_tasks(self), key=lambda task: task is not self._awaited):
+            places = list(_places(task.get_coro()))
+            if task is self._awaited or (places and not places[0][1].startswith(_PACKAGE)):
+                lines.append(f"\n  {task.get_name()}: {' > '.join(f'{name} ({place})' for name, place in places)}")
+        return f" What waits:{''.join(lines)}" if lines else ""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -144,21 +197,12 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self._loop = loop
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> _Events:
         """Give what is ready; wait for it only where it comes from outside."""
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        loop = self._loop
-        if not loop._waits_outside(len(self.get_map())):
-            loop._jump(timeout)
-            return ready
-        began = time.monotonic()
-        ready = super().select(timeout)
-        passed = time.monotonic() - began
-        # Never beyond the next timer: a busy machine must not make two of them due at once.
-        loop._pass(passed if timeout is None else min(passed, timeout) if ready else timeout)
-        return ready
+        return self._loop._wait(super().select, len(self.get_map()), timeout)
 
 
 class _Recorder(Executor):
@@ -191,13 +235,13 @@ def _anyio_works_for(loop: VirtualLoop) -> bool:
     )
 
 
-def _places(coroutine: Any) -> Iterator[str]:
+def _places(coroutine: Any) -> Iterator[tuple[str, str]]:
     """Give the functions in which a task waits, the innermost last."""
     while coroutine is not None:
         for kind in ("cr", "gi", "ag"):
             frame = getattr(coroutine, f"{kind}_frame", None)
             if frame is not None:
-                yield f"{coroutine.__name__} ({frame.f_code.co_filename}:{frame.f_lineno})"
+                yield coroutine.__name__, f"{frame.f_code.co_filename}:{frame.f_lineno}"
                 coroutine = getattr(coroutine, f"{kind}_await", None) or getattr(coroutine, "gi_yieldfrom", None)
                 break
         else:

@@ -12,6 +12,7 @@ from socketeer.engine.websocket import Limits, Sink, Wire
 from socketeer.exceptions import TransportError
 from socketeer.testing.exchange import Exchange
 from socketeer.testing.host import Host
+from socketeer.testing.loop import VirtualLoop
 from socketeer.testing.pipe import Gate
 from socketeer.testing.websocket import MemoryWire
 from socketeer.transports.asgi import Scope
@@ -76,6 +77,7 @@ class AsgiNetwork:
         """Lose every connection, at both ends; new ones can be made."""
         for connection in tuple(self._connections):
             connection.drop()
+        self._settle()
 
     def down(self) -> None:
         """Lose every connection, and refuse new ones until :meth:`up` is called."""
@@ -93,6 +95,13 @@ class AsgiNetwork:
     def resume(self) -> None:
         """Let pass what was held, and everything after it."""
         self._gate.open()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let happen what this leads to, where no event loop runs: in a test that is a plain function."""
+        loop = None if self._host is None else self._host.loop
+        if isinstance(loop, VirtualLoop) and not (loop.is_running() or loop.is_closed()):
+            loop.settle()
 
     # -- what a client asks for: see socketeer.client.network.Network
 
