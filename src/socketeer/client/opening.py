@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import math
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from socketeer.engine.http import Request, check_header
 from socketeer.engine.session import ObservedSession, Session, State, trace_enabled
 from socketeer.engine.websocket import DEAF, Limits, Sink, TextWebSocket, WebSocket, Wire
 from socketeer.exceptions import PacketError, TransportError
+from socketeer.protocol import socket_json
 from socketeer.options.client import ManagerOptions
 from socketeer.protocol.packets import OPEN
 from socketeer.protocol.revisions import REVISIONS
@@ -58,27 +60,30 @@ def _read_handshake(data: bytes) -> _Handshake:
     try:
         if data[:1] != b"0":
             raise ValueError
-        fields = json.loads(data[1:])
+        fields = socket_json.load(data[1:])
         sid, upgrades = fields["sid"], fields.get("upgrades", [])
         interval, patience = fields["pingInterval"] / 1000, fields["pingTimeout"] / 1000
         most = fields.get("maxPayload")
         if not (isinstance(sid, str) and isinstance(upgrades, list) and interval >= 0 and patience >= 0):
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if not (0 < interval < math.inf and 0 <= patience < math.inf):
+            raise ValueError
+    except (PacketError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError):
         raise TransportError(f"no handshake of Engine.IO, but {data[:100]!r}") from None
     if isinstance(most, bool) or not isinstance(most, int) or most < _LEAST_PAYLOAD:
         most = None
     return _Handshake(sid, upgrades, float(interval), float(patience), most)
 
 
-async def _values(given: Any, option: str) -> dict[str, str]:
-    """Give names and values as text; a function is asked for them."""
-    values = given() if callable(given) else given
-    if inspect.isawaitable(values):
-        values = await values
-    if values is not None and not isinstance(values, Mapping):
-        raise TypeError(f"option {option!r}: the function must give a mapping, not {values!r:.100}")
+def _texts(values: Mapping[Any, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (values or {}).items()}
+
+class _Said(NamedTuple):
+    """Hold what every request of one transport says."""
+
+    query: dict[str, str]
+    headers: dict[str, str]
+
 
 
 class Opening:
@@ -108,8 +113,8 @@ class Opening:
         self._on_upgrade = on_upgrade
         self._on_closed = on_closed
         self._revision = REVISIONS[str(options.eio)]
-        self._query: dict[str, str] = {}
-        self._headers: dict[str, str] = {}
+        self._said: dict[str, _Said] = {}
+        self._answers: dict[tuple[str, int], dict[str, str]] = {}
         self._limits = Limits(options.max_http_buffer_size, options.max_fragments, options.max_buffered_bytes)
 
     async def run(self, transport: str) -> None:
@@ -125,16 +130,30 @@ class Opening:
     async def _prepare(self, transport: str) -> None:
         """Ask the functions among the options."""
         options = self._options.for_transport(transport)
-        self._query = {**dict(self._address.query), **await _values(options.query, "query")}
-        self._headers = await _values(options.extra_headers, "extra_headers")
-        if self._address.authorization and "authorization" not in map(str.lower, self._headers):
-            self._headers["Authorization"] = self._address.authorization
-        for name, value in self._headers.items():
+        query = {**dict(self._address.query), **await self._ask("query", options.query)}
+        headers = {**await self._ask("extra_headers", options.extra_headers)}
+        if self._address.authorization and "authorization" not in map(str.lower, headers):
+            headers["Authorization"] = self._address.authorization
+        for name, value in headers.items():
+        self._said[transport] = _Said(query, headers)
+
+    async def _ask(self, option: str, given: Any) -> dict[str, str]:
+        if not callable(given):
+            return _texts(given)
+        key = option, id(given)
+        if key not in self._answers:
+            answer = given()
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if answer is not None and not isinstance(answer, Mapping):
+                raise TypeError(f"option {option!r}: the function must give a mapping, not {answer!r:.100}")
+            self._answers[key] = _texts(answer)
+        return self._answers[key]
             check_header(name, value)
 
     def _url(self, transport: str, sid: str | None) -> str:
         options = self._options.for_transport(transport)
-        query = {**self._query, "EIO": str(self._revision.engine), "transport": transport}
+        query = {**self._said[transport].query, "EIO": str(self._revision.engine), "transport": transport}
         stamped = options.timestamp_requests
         if stamped or (stamped is None and transport == "polling"):
             query[options.timestamp_param] = timestamp()
@@ -144,8 +163,8 @@ class Opening:
             query["sid"] = sid
         return self._address.url(transport, options.path + "/" * options.add_trailing_slash, query)
 
-    def _fields(self, content_type: str = "") -> dict[str, str]:
-        fields = dict(self._headers)
+    def _fields(self, transport: str, content_type: str = "") -> dict[str, str]:
+        fields = dict(self._said[transport].headers)
         cookies = self._cookies.header()
         if cookies is not None:
             own = next((name for name in fields if name.lower() == "cookie"), None)
@@ -158,7 +177,7 @@ class Opening:
         url = self._url("polling", sid)
         try:
             async with asyncio.timeout(self._options.for_transport("polling").request_timeout):
-                response = await self._network.request(method, url, self._fields(content_type), body)
+                response = await self._network.request(method, url, self._fields("polling", content_type), body)
         except TimeoutError:
             raise TransportError(f"no response to {method} within request_timeout") from None
         self._cookies.take(response.headers)
@@ -187,7 +206,7 @@ class Opening:
             self._session_closed,
             pings=not self._revision.server_pings,
         )
-        url = self._url(transport, None)
+        url, said = self._url(transport, None), self._said[transport]
         session.request = Request(
             "GET", url, self._query, self._headers, self._address.host, self._address.secure, transport == "websocket"
         )
