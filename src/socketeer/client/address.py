@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from socketeer.engine.http import check_header
 from socketeer.exceptions import UsageError
 
 __all__ = ["Address", "Cookies", "read_url"]
@@ -67,17 +69,21 @@ def timestamp() -> str:
 class Cookies:
     """Keep the cookies of one server.
 
-    All requests of a client go to one path of one host, so names and values are all there is to know, and when a
-    cookie ends.
+    All requests of a client go to one path of one host, so all there is to know of a cookie is whether it is for that
+    path, and when it ends.
     """
 
-    def __init__(self, cookies: Mapping[str, str] | None, *, keep: bool) -> None:
-        self._cookies = dict(cookies or {})
+    def __init__(self, cookies: Mapping[str, str] | None, path: str, *, keep: bool) -> None:
+        for name, value in (cookies or {}).items():
+            check_header("Cookie", f"{name}={value}")
+        self._cookies = {name: (value, math.inf) for name, value in (cookies or {}).items()}
+        self._path = path
         self._keep = keep
 
     def header(self) -> str | None:
         """Give the value of the ``Cookie`` header; None for no cookies."""
-        return "; ".join(f"{name}={value}" for name, value in self._cookies.items()) or None
+        now = time.time()
+        return "; ".join(f"{name}={value}" for name, (value, end) in self._cookies.items() if end > now) or None
 
     def take(self, headers: Iterable[tuple[str, str]]) -> None:
         """Take what a response sets."""
@@ -87,12 +93,24 @@ class Cookies:
                     self._set(value)
 
     def _set(self, header: str) -> None:
-        pair, *attributes = header.split(";")
+        pair, *rest = header.split(";")
         name, equals, value = pair.strip().partition("=")
-        if not equals or not name:
-            return
-        ages = [text.partition("=")[2].strip() for text in attributes if text.strip().lower().startswith("max-age=")]
-        if ages and ages[-1].lstrip("-").isdigit() and int(ages[-1]) <= 0:
-            self._cookies.pop(name, None)
-        else:
-            self._cookies[name] = value
+        attributes = {key.strip().lower(): text.strip() for key, _, text in (part.partition("=") for part in rest)}
+        path = attributes.get("path", "")
+        if equals and name and (not path.startswith("/") or f"{self._path}/".startswith(f"{path.rstrip('/')}/")):
+            self._cookies[name] = (value, _end(attributes))
+
+
+def _end(attributes: Mapping[str, str]) -> float:
+    """Give the time since 1970 at which a cookie ends: for ever, unless it says so (RFC 6265, 5.3)."""
+    age = attributes.get("max-age", "")
+    if age.removeprefix("-").isdecimal():
+        return time.time() + float(age)
+    if "expires" not in attributes:
+        return math.inf
+    from email.utils import parsedate_to_datetime  # it brings much with it, for what few servers say
+
+    try:
+        return parsedate_to_datetime(attributes["expires"]).timestamp()
+    except (ValueError, OverflowError):
+        return math.inf
