@@ -107,7 +107,7 @@ class Manager:
         self.driver = _driver()
         self.connection: ClientConnection | None = None
         self._network: Network = (self.options.network or _real_network)(self.options)
-        self._cookies = Cookies(self.options.cookies, keep=self.options.with_credentials)
+        self._cookies = Cookies(self.options.cookies, self.options.path, keep=self.options.with_credentials)
         self._sockets: dict[str, ClientSocket] = {}
         self._events = Events(_EVENTS, self.driver.spawn)
         self._backoff = Backoff(
