@@ -15,7 +15,7 @@ from tests.client.app import create
 from tests.support.node_server import node_server
 from tests.support.serving import serving
 
-__all__ = ["MODERN", "PEERS", "TRANSPORTS", "Farm", "Peer", "eventually", "in_loop", "options_of", "running"]
+__all__ = ["MODERN", "PEERS", "TRANSPORTS", "Farm", "Peer", "eventually", "in_loop", "lose", "running"]
 
 P = ParamSpec("P")
 
@@ -155,3 +155,9 @@ async def _checked(body: Coroutine[Any, Any, None]) -> None:
         _, late = await asyncio.wait(rest, timeout=2)
         assert not late, f"tasks are left: {late}"
     assert not failures, "\n".join(failures)
+
+
+def lose(socket: ClientSocket) -> None:
+    """Lose the WebSocket of a client."""
+    engine: Any = socket.io.engine
+    engine.transport._wire.abort()

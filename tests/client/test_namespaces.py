@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from socketeer import ClientSocket, ConnectionRefused, Manager, UsageError, connect
-from tests.client.servers import PEERS, TRANSPORTS, Peer, eventually, in_loop
+from tests.client.servers import PEERS, TRANSPORTS, Peer, eventually, in_loop, lose
 
 SECRET = {"token": "secret"}
 
@@ -18,12 +18,6 @@ async def attempts(socket: ClientSocket, namespace: str, key: str) -> list[str]:
     """Give what clients have shown for a namespace, as far as it concerns this test."""
     shown: list[dict[str, str]] = await socket.emit_with_ack("attempts", namespace)
     return [auth["by"] for auth in shown if auth.get("key") == key]
-
-
-def lose(socket: ClientSocket) -> None:
-    """Lose the WebSocket of a client."""
-    engine: Any = socket.io.engine
-    engine.transport._wire.abort()
 
 
 # One connection for many
