@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
-import math
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,8 +17,8 @@ from socketeer.engine.http import Request, check_header
 from socketeer.engine.session import ObservedSession, Session, State, trace_enabled
 from socketeer.engine.websocket import DEAF, Limits, Sink, TextWebSocket, WebSocket, Wire
 from socketeer.exceptions import PacketError, TransportError
-from socketeer.protocol import socket_json
 from socketeer.options.client import ManagerOptions
+from socketeer.protocol import socket_json
 from socketeer.protocol.packets import OPEN
 from socketeer.protocol.revisions import REVISIONS
 from socketeer.transports.driver import Driver
@@ -64,7 +63,7 @@ def _read_handshake(data: bytes) -> _Handshake:
         sid, upgrades = fields["sid"], fields.get("upgrades", [])
         interval, patience = fields["pingInterval"] / 1000, fields["pingTimeout"] / 1000
         most = fields.get("maxPayload")
-        if not (isinstance(sid, str) and isinstance(upgrades, list) and interval >= 0 and patience >= 0):
+        if not (isinstance(sid, str) and sid.encode() and isinstance(upgrades, list)):
             raise ValueError
         if not (0 < interval < math.inf and 0 <= patience < math.inf):
             raise ValueError
@@ -128,13 +127,14 @@ class Opening:
     # -- requests
 
     async def _prepare(self, transport: str) -> None:
-        """Ask the functions among the options."""
+        """Ask the functions among the options, unless they have been for this connection."""
         options = self._options.for_transport(transport)
         query = {**dict(self._address.query), **await self._ask("query", options.query)}
         headers = {**await self._ask("extra_headers", options.extra_headers)}
         if self._address.authorization and "authorization" not in map(str.lower, headers):
             headers["Authorization"] = self._address.authorization
         for name, value in headers.items():
+            check_header(name, value)
         self._said[transport] = _Said(query, headers)
 
     async def _ask(self, option: str, given: Any) -> dict[str, str]:
@@ -149,7 +149,6 @@ class Opening:
                 raise TypeError(f"option {option!r}: the function must give a mapping, not {answer!r:.100}")
             self._answers[key] = _texts(answer)
         return self._answers[key]
-            check_header(name, value)
 
     def _url(self, transport: str, sid: str | None) -> str:
         options = self._options.for_transport(transport)
@@ -208,7 +207,7 @@ class Opening:
         )
         url, said = self._url(transport, None), self._said[transport]
         session.request = Request(
-            "GET", url, self._query, self._headers, self._address.host, self._address.secure, transport == "websocket"
+            "GET", url, said.query, said.headers, self._address.host, self._address.secure, transport == "websocket"
         )
         return session
 
