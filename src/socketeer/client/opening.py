@@ -77,12 +77,12 @@ def _read_handshake(data: bytes) -> _Handshake:
 def _texts(values: Mapping[Any, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (values or {}).items()}
 
+
 class _Said(NamedTuple):
     """Hold what every request of one transport says."""
 
     query: dict[str, str]
     headers: dict[str, str]
-
 
 
 class Opening:
@@ -212,11 +212,12 @@ class Opening:
         return session
 
     def _session_closed(self, session: Session) -> None:
-        self._release()
-        self._on_closed(session)
+        self._release(lambda: self._on_closed(session))
 
-    def _release(self) -> None:
-        self._driver.spawn(self._network.release())
+    def _release(self, then: Callable[[], None] = lambda: None) -> None:
+        releasing = self._driver.spawn(self._network.release())
+        assert releasing is not None
+        releasing.add_done_callback(lambda _: then())
 
     def _websocket_of(self, session: Session, wire: Wire) -> WebSocket:
         text_only = self._options.for_transport("websocket").force_base64
@@ -236,7 +237,7 @@ class Opening:
                 ) from None
             handshake = _read_handshake(packets[0].data if packets and not packets[0].binary else b"")
         except BaseException:
-            self._release()
+            await self._network.release()
             raise
         session = self._make_session(handshake, "polling")
 
@@ -268,7 +269,7 @@ class Opening:
 
     async def _connect(self, sid: str | None, begin: Callable[[Wire], Sink]) -> None:
         options = self._options
-        url, fields = self._url("websocket", sid), self._fields()
+        url, fields = self._url("websocket", sid), self._fields("websocket")
         self._cookies.take(await self._network.websocket(url, fields, self._limits, begin, options.protocols))
 
     def begin(self, wire: Wire, data: bytes) -> None:
