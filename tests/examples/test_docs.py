@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import engineio
@@ -17,6 +18,8 @@ from socketio.base_client import BaseClient
 from socketio.base_server import BaseServer
 
 import socketeer
+import socketeer.sync
+import socketeer.testing
 from socketeer.engine.conn import Conn
 from socketeer.options import ConnectionStateRecovery, HttpCompression, ServerOptions
 from socketeer.options.client import ClientDeflate, ManagerOptions, SocketOptions, TransportOptions, split_options
@@ -111,11 +114,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_every_public_name_has_its_place_in_the_reference() -> None:
+@pytest.mark.parametrize(
+    "package", [socketeer, socketeer.sync, socketeer.testing], ids=lambda package: package.__name__
+)
+def test_every_public_name_has_its_place_in_the_reference(package: ModuleType) -> None:
     """That the place holds what the name is, the strict build of the manual checks."""
     pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
-    placed = re.findall(r"^::: socketeer\.(\w+)$", pages, re.MULTILINE)
-    assert sorted(placed) == sorted(socketeer.__all__)
+    placed = re.findall(rf"^::: {package.__name__}\.(\w+)$", pages, re.MULTILINE)
+    assert sorted(placed) == sorted(package.__all__)
 
 
 def test_every_page_has_its_place_in_the_menu() -> None:
