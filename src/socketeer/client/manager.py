@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
 from socketeer.client.address import Cookies, read_url
 from socketeer.client.backoff import Backoff
+from socketeer.client.keeper import client_driver
 from socketeer.client.network import Network
 from socketeer.client.opening import Opening
 from socketeer.client.socket import ClientSocket
@@ -31,7 +32,6 @@ from socketeer.options.client import (
     check_socket_keywords,
     split_options,
 )
-from socketeer.transports.driver import Driver
 
 __all__ = ["Manager", "connect"]
 
@@ -58,32 +58,6 @@ def _real_network(options: ManagerOptions) -> Network:
     return SocketNetwork(options)
 
 
-class _SharedDriver(Driver):
-    """Drive all clients of one event loop, and know their managers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.managers: weakref.WeakValueDictionary[str, Manager] = weakref.WeakValueDictionary()
-
-
-_latest: weakref.ref[_SharedDriver] | None = None
-
-
-def _driver() -> Driver:
-    """Give the driver of the running event loop, or one for a loop that does not run yet."""
-    global _latest
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return Driver()
-    driver = _latest() if _latest is not None else None
-    if driver is None or driver.loop is not loop:
-        driver = _SharedDriver()
-        driver.bind()
-        _latest = weakref.ref(driver)
-    return driver
-
-
 class Manager:
     """Hold one connection to a server, for all namespaces.
 
@@ -104,7 +78,7 @@ class Manager:
         """How packets are written."""
         self.ready_state = "closed"
         """One of ``closed``, ``opening`` and ``open``."""
-        self.driver = _driver()
+        self.driver = client_driver()
         self.connection: ClientConnection | None = None
         self._network: Network = (self.options.network or _real_network)(self.options)
         self._cookies = Cookies(self.options.cookies, self.options.path, keep=self.options.with_credentials)
@@ -116,7 +90,7 @@ class Manager:
             self.options.randomization_factor,
             random.random,
         )
-        self._attempt: asyncio.Task[Any] | None = None
+        self._attempt: asyncio.Task[Exception | None] | None = None
         self._timer: Timer | None = None
         self._reconnecting = False
         self._skip_reconnect = False
@@ -234,10 +208,16 @@ class Manager:
         if self.ready_state != "closed":
             return
         self._bind()
-        self._skip_reconnect = False
         self._stop_timer()
+        if not self.driver.keep(self):  # the event loop ends, and this is a handler of that
+            self._reconnecting = False
+            return
+        self._skip_reconnect = False
         self.ready_state = "opening"
-        self._attempt = self.driver.spawn(self._run_attempt())
+        self._attempt = attempt = self.driver.spawn(self._run_attempt())
+        assert attempt is not None
+        attempt.add_done_callback(self._attempt_over)
+        self._wake_watchers()
 
     def connect(self) -> None:
         """Connect: the same as :meth:`open`."""
@@ -252,24 +232,29 @@ class Manager:
             raise UsageError("this client belongs to another event loop")
         self.driver.bind()
 
-    async def _run_attempt(self) -> None:
-        error: Exception | None = None
+    async def _run_attempt(self) -> Exception | None:
+        """Try to connect; give what was in the way."""
         try:
             await asyncio.sleep(0)  # whoever made the manager goes first
             async with asyncio.timeout(self.options.timeout):
                 await self._try_transports()
         except TimeoutError:
-            error = TransportError("timeout")
-        except TransportError as failure:
-            error = failure
-        except Exception as failure:  # of a function among the options, most likely
+            return TransportError("timeout")
+        except TransportError as error:
+            return error
+        except Exception as error:  # of a function among the options, most likely
             _log.exception("an attempt to connect to %s failed", self.url)
-            error = failure
-        finally:
-            self._attempt = None
-            self._wake_watchers()
+            return error
+        return None
+
+    def _attempt_over(self, attempt: asyncio.Task[Exception | None]) -> None:
+        if attempt is not self._attempt:  # one that was given up, and another one has begun
+            return
+        self._attempt = None
+        error = TransportError("the attempt was cancelled") if attempt.cancelled() else attempt.result()
         if error is not None and self.ready_state == "opening":
             self._failed(error)
+        self._settle()
 
     async def _try_transports(self) -> None:
         transports = list(self.options.transports)
@@ -283,7 +268,7 @@ class Manager:
             self._network,
             self._cookies,
             self.driver,
-            self._opened,
+            functools.partial(self._opened, self._attempt),
             self._upgraded,
             self._ended,
         )
@@ -298,7 +283,10 @@ class Manager:
             else:
                 break
 
-    def _opened(self, session: Session) -> None:
+    def _opened(self, attempt: asyncio.Task[Exception | None] | None, session: Session) -> None:
+        if attempt is not self._attempt or self.ready_state != "opening":  # closed meanwhile
+            session.end("forced close")
+            return
         _log.debug("%s is connected as %s", self.url, session.id)
         self.ready_state = "open"
         self._had_websocket = session.transport.name == "websocket"
@@ -390,6 +378,7 @@ class Manager:
             if self._attempt is not None:
                 self._attempt.cancel()
             self._give_up(TransportError("the manager was closed"))
+        self._settle()
 
     disconnect = close
 
@@ -400,18 +389,26 @@ class Manager:
 
     def _ended(self, session: Session) -> None:
         self._ending.discard(session)
-        self._wake_watchers()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take note, where it is so, that nothing is left, and nothing to come."""
+        if self._attempt is None and not self._ending and not self.alive:
+            self.driver.release(self)
+            self._wake_watchers()
 
     def _wake_watchers(self) -> None:
-        if not self._ending and self._attempt is None:
-            watchers, self._watchers = self._watchers, []
-            for watcher in watchers:
-                if not watcher.done():
-                    watcher.set_result(None)
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
 
     async def wait_closed(self) -> None:
-        """Wait until nothing is left of connections that were closed: what was queued has been sent by then."""
-        while self._attempt is not None or (self._ending and self.connection is None):
+        """Wait until nothing is left of connections that were closed: what was queued has been sent by then.
+
+        Somebody who connects again ends the wait.
+        """
+        while not self.alive and (self._attempt is not None or self._ending):
             future = asyncio.get_running_loop().create_future()
             self._watchers.append(future)
             try:
@@ -419,6 +416,13 @@ class Manager:
             finally:
                 if future in self._watchers:
                     self._watchers.remove(future)
+
+    async def abort(self) -> None:
+        """Close at once what is left: there is no time to wait for the server."""
+        for session in list(self._ending):
+            session.end("forced close")
+        await self._network.release()
+        self._network.drop()
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
@@ -432,8 +436,8 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
     manager_options, socket_options, own = split_options(options, "connect")
     address = read_url(url)
     if own["multiplex"] and not own["force_new"]:
-        driver = _driver()
-        if isinstance(driver, _SharedDriver):
+        driver = client_driver()
+        if driver.loop is not None:
             key = f"{address.secure} {address.host} {manager_options.get('path', '/socket.io')}"
             manager = driver.managers.get(key)
             if manager is None:

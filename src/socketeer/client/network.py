@@ -47,3 +47,7 @@ class Network(Protocol):
     async def release(self) -> None:
         """Close what is kept open for further requests; there may be some all the same."""
         ...
+
+    def drop(self) -> None:
+        """Lose every connection at once: the event loop ends."""
+        ...

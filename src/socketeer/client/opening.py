@@ -364,6 +364,9 @@ class Probe:
         except Exception as error:
             _log.exception("an upgrade failed")
             self._fail(repr(error))
+        except asyncio.CancelledError:
+            self._fail("cancelled")
+            raise
         self._task = None
 
     def _begin(self, wire: Wire) -> Sink:

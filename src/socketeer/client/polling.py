@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from socketeer.client.network import HttpResponse
 from socketeer.engine.session import CloseCode, State
@@ -68,7 +68,18 @@ class Polling:
 
     def start(self) -> None:
         """Begin to poll."""
-        self._fetching = self._driver.spawn(self._fetch())
+        self._fetching = self._run(self._fetch())
+
+    def _run(self, exchanges: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Make requests; give the task as long as it has something to do."""
+        task = self._driver.spawn(exchanges)
+        assert task is not None
+        task.add_done_callback(self._check_cancelled)
+        return None if task.done() else task
+
+    def _check_cancelled(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():  # by somebody who cancels whatever there is, unless the session is over anyway
+            self._session.end("transport error", "a request was cancelled")
 
     async def _fetch(self) -> None:
         session = self._session
@@ -138,7 +149,7 @@ class Polling:
     def _begin_posting(self) -> None:
         self._due = False
         if self._queue and self._posting is None and self._pausing is None:
-            self._posting = self._driver.spawn(self._post())
+            self._posting = self._run(self._post())
 
     async def _post(self) -> None:
         session = self._session

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from picows import WSHandshakeError, ws_connect
+from picows import WSHandshakeError
 
+from socketeer.client.dialing import dial
 from socketeer.client.http_pool import HttpPool, import_aiohttp, pool_of_this_loop
 from socketeer.client.network import HttpResponse
 from socketeer.client.wire import OFFER, Agreement, ClientWire, agree
@@ -17,7 +18,6 @@ from socketeer.engine.websocket import DEAF, Limits, Sink, Wire
 from socketeer.exceptions import TransportError
 from socketeer.options.client import ClientDeflate, ManagerOptions
 from socketeer.transports.deflate import room_for
-from socketeer.transports.picows import QUIET
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,8 +26,6 @@ __all__ = ["SocketNetwork"]
 
 _MOST_SHOWN = 1000
 _CHUNK = 65536
-_READ_BUFFER = 2048
-"""What an idle WebSocket keeps for reading; it grows with what comes."""
 
 
 def _describe(error: BaseException) -> str:
@@ -42,6 +40,12 @@ class SocketNetwork:
         self._pool: HttpPool | None = None
         self._session: aiohttp.ClientSession | None = None
         self._context: ssl.SSLContext | None = None
+        self._wires: list[ClientWire] = []
+
+    def drop(self) -> None:
+        """Lose every WebSocket at once."""
+        for wire in list(self._wires):
+            wire.abort()
 
     # -- requests
 
@@ -104,27 +108,21 @@ class SocketNetwork:
             fields["Sec-WebSocket-Protocol"] = ", ".join(protocols)
         if deflate is not None:
             fields["Sec-WebSocket-Extensions"] = OFFER
-        opening = _Opening(limits, begin, deflate)
+        opening = _Opening(limits, begin, deflate, self._wires)
         try:
-            await ws_connect(
+            await dial(
                 opening.listen,
                 url,
-                ssl_context=self._ssl_context() if url.startswith("wss") else None,
-                websocket_handshake_timeout=None,  # the attempt as a whole has one
-                logger_name=cast("Any", QUIET),
-                enable_auto_pong=False,
-                max_frame_size=limits.max_size if deflate is None else room_for(limits.max_size),
-                extra_headers=fields,
-                max_redirects=0,
-                read_buffer_init_size=_READ_BUFFER,
-                use_aiofastnet=False,  # its transports take 5 KB more, and it is not everywhere
-                proxy=options.proxy,
+                fields,
+                limits.max_size if deflate is None else room_for(limits.max_size),
+                self._ssl_context() if url.startswith("wss") else None,
+                options.proxy,
             )
         except WSHandshakeError as error:
             raise _refused(error) from error
         except Exception as error:  # there are many, and all of them mean that there is no WebSocket
             raise TransportError(f"WebSocket failed: {_describe(error)}") from error
-        except asyncio.CancelledError:
+        except BaseException:
             opening.abort()
             raise
         if opening.error is not None:
@@ -150,10 +148,13 @@ class SocketNetwork:
 class _Opening:
     """Make the wire of a WebSocket that the server has agreed to."""
 
-    def __init__(self, limits: Limits, begin: Callable[[Wire], Sink], deflate: ClientDeflate | None) -> None:
+    def __init__(
+        self, limits: Limits, begin: Callable[[Wire], Sink], deflate: ClientDeflate | None, wires: list[ClientWire]
+    ) -> None:
         self._limits = limits
         self._begin = begin
         self._deflate = deflate
+        self._wires = wires
         self._wire: ClientWire | None = None
         self.headers: list[tuple[str, str]] = []
         self.error: TransportError | None = None
@@ -167,8 +168,10 @@ class _Opening:
         except TransportError as error:
             self.error = error
             begin = _deafen
-        self._wire = ClientWire(self._limits, begin, agreement)
-        return self._wire
+        wire = self._wire = ClientWire(self._limits, begin, agreement)
+        self._wires.append(wire)
+        wire.on_lost = functools.partial(self._wires.remove, wire)
+        return wire
 
     def abort(self) -> None:
         if self._wire is not None:

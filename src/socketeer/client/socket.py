@@ -94,6 +94,7 @@ class ClientSocket(Dispatcher):
     __slots__ = (
         "_active",
         "_asked",
+        "_asking",
         "_buffer",
         "_connect_waiters",
         "_disconnect_waiters",
@@ -137,13 +138,14 @@ class ClientSocket(Dispatcher):
         """Called when it will not connect by itself any more."""
         self._active = False
         self._joining: ClientConnection | None = None  # the connection on which an answer to CONNECT is due
+        self._asking: asyncio.Task[Any] | None = None  # asks the option ``auth``, where that is async
         self._recovery: Recovery | None = None
         self._next_id = 0
         self._early: list[tuple[list[Any], int | None]] = []  # came before the namespace was joined
         self._buffer: list[tuple[Encoded, int | None]] = []  # was to be sent while there was no connection
         self._retries = RetryQueue(self) if options.retries else None
         self._inbox: deque[Received] | None = None
-        self._inbox_waiters: deque[asyncio.Future[None]] | None = None
+        self._inbox_waiters: list[asyncio.Future[None]] = []
         self._asked = False  # whether anybody has asked for events that no handler takes
         self._overrun = False
         self._connect_waiters: list[asyncio.Future[None]] = []
@@ -214,7 +216,7 @@ class ClientSocket(Dispatcher):
     def _end_with(self, end: Exception) -> None:
         """Do not come back by itself."""
         self._active = False
-        self._joining = None
+        self._stop_joining()
         self._end = end
         waiters, self._connect_waiters = self._connect_waiters, []
         for waiter in waiters:
@@ -231,12 +233,19 @@ class ClientSocket(Dispatcher):
             if not waiter.done():
                 waiter.set_result(reason)
 
+    def _stop_joining(self) -> None:
+        self._joining = None
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.cancel()
+
     # -- from the manager
 
     def join(self) -> None:
         """Ask the server to let the socket join its namespace: there is a connection now."""
         connection = self.io.connection
         assert connection is not None
+        self._stop_joining()
         self._joining = connection
         try:
             auth = self.auth() if callable(self.auth) else self.auth
@@ -244,7 +253,7 @@ class ClientSocket(Dispatcher):
             self._cannot_join(error)
             return
         if inspect.isawaitable(auth):
-            self._driver.spawn(self._join_later(connection, auth))
+            self._asking = self._driver.spawn(self._join_later(connection, auth))
         else:
             self._join(connection, auth)
 
@@ -255,6 +264,9 @@ class ClientSocket(Dispatcher):
             if self._joining is connection:
                 self._cannot_join(error)
             return
+        except asyncio.CancelledError:
+            self._give_up_joining(connection, Disconnected("the auth function was cancelled"))
+            raise
         self._join(connection, auth)
 
     def _join(self, connection: ClientConnection, auth: Any) -> None:
@@ -300,7 +312,7 @@ class ClientSocket(Dispatcher):
         """Take note that the namespace was joined: first what came early is handled, then what waits is sent."""
         if self._joining is None:
             return
-        self._joining = None
+        self._joining = self._asking = None
         if self._recovery is None and pid is not None:
             self._recovery = Recovery()
         self.recovered = self._recovery is not None and self._recovery.begin(pid)
@@ -338,7 +350,7 @@ class ClientSocket(Dispatcher):
     def left(self, reason: str, description: str | None = None) -> None:
         """Take note that the namespace was left, or the connection lost."""
         was_connected, self.connected = self.connected, False
-        self._joining = None
+        self._stop_joining()
         self._early.clear()
         self.id = None
         if was_connected:
@@ -507,8 +519,7 @@ class ClientSocket(Dispatcher):
 
     async def _leave(self) -> None:
         self.disconnect()
-        if self.io.connection is None:
-            await self.io.wait_closed()
+        await self.io.wait_closed()
 
     async def wait_disconnected(self) -> str:
         """Wait until it is not connected any more: see ``disconnected``."""
@@ -547,8 +558,8 @@ class ClientSocket(Dispatcher):
         self._wake_inbox()
 
     def _wake_inbox(self) -> None:
-        waiters, self._inbox_waiters = self._inbox_waiters, None
-        for waiter in waiters or ():
+        waiters, self._inbox_waiters = self._inbox_waiters, []
+        for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -587,9 +598,5 @@ class ClientSocket(Dispatcher):
                 raise UsageError("more than max_waiting_events events wait: further ones were lost")
             if not self._active:
                 return None
-            if self._inbox_waiters is None:
-                self._inbox_waiters = deque()
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._inbox_waiters.append(future)
-            await future
+            await self._wait(self._inbox_waiters)
         return self._inbox.popleft()

@@ -1,0 +1,91 @@
+"""Open a WebSocket with picows, and leave nothing behind where that is cancelled, as its own ``ws_connect`` does."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from picows import WSListener
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+from picows.proxy import ConnectedTransport, connect_through_optional_proxy
+from picows.url import WSParsedURL, parse_url
+
+from socketeer.exceptions import TransportError
+from socketeer.transports.picows import QUIET
+
+__all__ = ["dial"]
+
+_READ_BUFFER = 2048
+"""What an idle WebSocket keeps for reading; it grows with what comes."""
+
+
+async def dial(
+    listen: Callable[[Any, Any], WSListener],
+    url: str,
+    headers: Mapping[str, str],
+    max_frame_size: int,
+    tls: ssl.SSLContext | None,
+    proxy: str | None,
+) -> None:
+    """Open a WebSocket; ``listen`` gets the request and the server's answer, and gives the listener.
+
+    Raises what sockets, TLS, proxies and picows raise.
+    """
+    parsed = parse_url(url)
+    protocol: Any = WSProtocol(
+        parsed.netloc,
+        parsed.resource_name,
+        True,  # it is the client's side
+        listen,
+        QUIET,
+        True,  # an exception of the listener ends the connection
+        None,  # no timeout: the attempt as a whole has one
+        False,  # no pings of its own
+        None,
+        None,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        False,  # no pongs either
+        max_frame_size,
+        headers,
+        _READ_BUFFER,
+    )
+    try:
+        await _connect(protocol, parsed, tls or parsed.is_secure, proxy)
+        await protocol.wait_until_handshake_complete()
+    except BaseException:
+        if protocol.transport is not None:
+            protocol.transport.disconnect(graceful=False)
+        raise
+    if protocol.listener is None:
+        raise TransportError("the connection was closed before the answer")
+
+
+async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool, proxy: str | None) -> None:
+    loop = asyncio.get_running_loop()
+    settings: dict[str, Any] = {}  # the name in the certificate, where the way is a socket
+    relay = parse_url(proxy, False) if proxy is not None else None
+    way = await connect_through_optional_proxy(loop, url, relay, None, tls, None, settings, loop.create_connection)
+    if isinstance(way, ConnectedTransport):
+        await _take_over(way.transport, protocol, url, tls)
+        return
+    end: dict[str, Any] = {"host": way.host, "port": way.port, "sock": way.sock}
+    await loop.create_connection(lambda: protocol, ssl=tls or None, **end, **settings)
+
+
+async def _take_over(tunnel: asyncio.Transport, protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool) -> None:
+    """Go on in the tunnel of an HTTP proxy."""
+    transport: asyncio.Transport | None = tunnel
+    try:
+        if tls:
+            context = tls if isinstance(tls, ssl.SSLContext) else ssl.create_default_context()
+            start_tls = asyncio.get_running_loop().start_tls
+            transport = await start_tls(tunnel, tunnel.get_protocol(), context, server_hostname=url.host)
+        if transport is None:
+            raise ConnectionError("the connection was closed in the TLS handshake")
+    except BaseException:
+        tunnel.abort()
+        raise
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
