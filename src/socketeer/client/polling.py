@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from socketeer.client.network import HttpResponse
 from socketeer.engine.session import CloseCode, State
+from socketeer.engine.websocket import CLOSING_HANDSHAKE
 from socketeer.exceptions import PacketError, TransportError
 from socketeer.protocol.packets import EnginePacket
 from socketeer.transports.driver import Driver
@@ -84,7 +85,7 @@ class Polling:
     async def _fetch(self) -> None:
         session = self._session
         try:
-            while session.state is not State.CLOSED and self._pausing is None:
+            while self._polls:
                 response = await self._exchange("GET", b"", "")
                 check_response(response, "GET")
                 self.take(session.revision.codec.decode_payload(response.body, binary=is_binary(response)))
@@ -93,7 +94,14 @@ class Polling:
         except PacketError as error:
             session.end("parse error", str(error))
         self._fetching = None
+        self._check_over()
         self._check_paused()
+
+    @property
+    def _polls(self) -> bool:
+        """Tell whether another GET is due; behind the last packet of a closing session nothing comes."""
+        state = self._session.state
+        return self._pausing is None and (state is State.OPEN or (state is State.CLOSING and bool(self._queue)))
 
     def take(self, packets: Sequence[EnginePacket]) -> None:
         """Hand on what a response carried."""
@@ -166,9 +174,18 @@ class Polling:
         except TransportError as error:
             session.end("transport error", str(error))
         self._posting = None
-        if session.state is State.CLOSING and not self._queue:
-            session.end("forced close")
+        self._check_over()
         self._check_paused()
+
+    def _check_over(self) -> None:
+        """End a closing session once the server has its last packet, and has let go of the GET that waits."""
+        session = self._session
+        if session.state is not State.CLOSING or self._queue or self._posting is not None:
+            return
+        if self._fetching is None:
+            session.end("forced close")
+        else:
+            session.end_within(min(CLOSING_HANDSHAKE, session.options.close_timeout))
 
     def _next_batch(self) -> list[EnginePacket]:
         """Take as many packets as one POST may carry, and one at least."""
