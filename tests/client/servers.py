@@ -48,11 +48,12 @@ class Peer:
     eio: Literal[3, 4]
     port: int
     scheme: str = "http"
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
         """Give the URL of the main namespace."""
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def modern(self) -> bool:
@@ -69,9 +70,8 @@ class Peer:
         if transport is not None:
             options["transports"] = TRANSPORTS[transport]
         port = options.pop("port", self.port)
-        return connect(
-            f"{self.scheme}://127.0.0.1:{port}{namespace}", **{"eio": self.eio, "reconnection_delay": 0.01, **options}
-        )
+        url = f"{self.scheme}://{self.host}:{port}{namespace}"
+        return connect(url, **{"eio": self.eio, "reconnection_delay": 0.01, **options})
 
     @asynccontextmanager
     async def open(
