@@ -21,7 +21,7 @@ from socketeer import MSGPACK, AckTimeout, ClientSocket, ConnectionRefused, Serv
 from tests.examples.recipes import ROOT
 from tests.support.node import JS
 from tests.support.node_server import node_server
-from tests.support.proxy import proxying
+from tests.support.proxy import Proxy, proxying
 from tests.support.serving import serving
 
 VALUES = [1, -0.5, "é \U0001f600", None, True, {"deep": [[], {}]}]
@@ -201,12 +201,21 @@ async def namespaces(way: Way) -> bool:
         return told and heard and [*answers, await socket.emit_with_ack("echo", 4)] == [1, 2, 4]
 
 
+async def lose(socket: ClientSocket, proxy: Proxy) -> str:
+    """Let a connection get lost, and give the reason. Polling would go on over another one."""
+    proxy.refuse()
+    proxy.cut(reset=True)
+    try:
+        return await socket.disconnected
+    finally:
+        proxy.accept()
+
+
 async def reconnection(way: Way) -> bool:
     with proxying(way.port) as proxy:
         async with way.open(proxy.port, reconnection_delay=0.02) as socket:
             admin = await socket.io.socket("/admin", auth={"token": "secret"})
-            proxy.cut(reset=True)
-            reason = await socket.disconnected
+            reason = await lose(socket, proxy)
             socket.emit("echo", "while away")
             kept = (await socket.receive()).args == ["while away"]
             answers = await asyncio.gather(socket.emit_with_ack("echo", 1), admin.emit_with_ack("echo", 2))
@@ -216,19 +225,21 @@ async def reconnection(way: Way) -> bool:
 async def recovery(way: Way) -> bool:
     with proxying(way.port) as proxy:
         async with way.open(proxy.port, reconnection_delay=0.25, randomization_factor=0) as socket:
-            first = socket.id
-            socket.emit("echo", "seen")
-            socket.emit("later", 100, "missed", "while away")
-            seen = await socket.receive()
-            await socket.emit_with_ack("echo")
-            proxy.cut()
-            await socket.disconnected
-            await socket
-            if not socket.recovered:
+            # A server that has no request to answer does not know of the loss in time; 2.x never knows.
+            for _ in range(3 if way.peer.eio == 4 else 1):
+                first = socket.id
+                socket.emit("echo", "seen")
+                seen = await socket.receive()
+                socket.emit("later", 100, "missed", "while away")
+                await socket.emit_with_ack("echo")
+                await asyncio.sleep(0.02)
+                await lose(socket, proxy)
+                await socket
+                if socket.recovered:
+                    missed = await socket.receive()
+                    return (seen.args, missed.args, socket.id) == (["seen"], ["while away"], first)
                 assert socket.id != first
-                return False
-            missed = await socket.receive()
-            return (seen.args, missed.args, socket.id) == (["seen"], ["while away"], first)
+            return False
 
 
 async def msgpack(way: Way) -> bool:
