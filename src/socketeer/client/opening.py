@@ -253,7 +253,8 @@ class Opening:
             return
         polling.start()
         options = self._options
-        if options.upgrade and "websocket" in options.transports and "websocket" in handshake.upgrades:
+        offered = options.upgrade and "websocket" in options.transports and "websocket" in handshake.upgrades
+        if offered and session.state is State.OPEN:  # else somebody has closed it already
             session.probe = Probe(self, session, polling)
 
     # -- WebSocket
