@@ -7,8 +7,8 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from types import TracebackType
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from socketeer.adapters.base import PLAIN, Flags
@@ -23,6 +23,7 @@ from socketeer.handling.handlers import Handler
 from socketeer.handling.listening import check_listened
 from socketeer.multiplex.encoded import Body, Encoded
 from socketeer.options.client import SocketOptions
+from socketeer.transports.driver import EAGER, close_with
 
 if TYPE_CHECKING:
     from socketeer.client.manager import Manager
@@ -254,6 +255,8 @@ class ClientSocket(Dispatcher):
             return
         if inspect.isawaitable(auth):
             self._asking = self._driver.spawn(self._join_later(connection, auth))
+            if inspect.iscoroutine(auth):
+                close_with(self._asking, auth)
         else:
             self._join(connection, auth)
 
@@ -365,6 +368,17 @@ class ClientSocket(Dispatcher):
             self.io.leave(self)
 
     # -- what the dispatcher asks for
+
+    def _spawn(self, running: Coroutine[Any, Any, None], handler: CoroutineType[Any, Any, Any]) -> None:
+        super()._spawn(running, handler)
+        if not EAGER:
+            self._driver.call_soon(self._check_begun, handler)
+
+    def _check_begun(self, handler: CoroutineType[Any, Any, Any]) -> None:
+        """Count out a handler whose task was cancelled before it could begin."""
+        if inspect.getcoroutinestate(handler) == inspect.CORO_CREATED:
+            self._unstarted -= 1
+            handler.close()
 
     def _check_listened(self, event: Any) -> None:
         check_listened(event, _OWN_EVENTS, "server")

@@ -12,7 +12,7 @@ from socketeer.handling.acks import Ack, Done, arguments_of
 from socketeer.handling.emitting import AckCallback
 from socketeer.handling.handlers import BadArguments, Handler
 from socketeer.handling.listening import EventListening
-from socketeer.transports.driver import EAGER, Driver
+from socketeer.transports.driver import EAGER, Driver, close_with
 
 __all__ = ["Dispatcher", "call_back"]
 
@@ -27,7 +27,7 @@ def call_back(
         report(error)
         return
     if inspect.iscoroutine(outcome):
-        driver.spawn(_finish_callback(outcome, report))
+        close_with(driver.spawn(_finish_callback(outcome, report)), outcome)
 
 
 async def _finish_callback(coroutine: Coroutine[Any, Any, Any], report: Callable[[BaseException], None]) -> None:
@@ -143,7 +143,7 @@ class Dispatcher(EventListening):
             else:
                 value = handler.function(*args)
             if value.__class__ is CoroutineType:  # of an async function, or what any other function has given back
-                self._spawn(self._run(value, event, ack, then))
+                self._spawn(self._run(value, event, ack, then), value)
                 return
             if ack is not None:
                 ack.returned(value)
@@ -161,7 +161,7 @@ class Dispatcher(EventListening):
     def _take_value(self, value: Any, event: Any, id: int | None) -> None:
         """Take what the only handler of an event has returned."""
         if value.__class__ is CoroutineType:  # from a function that is not async itself
-            self._spawn(self._run(value, event, None if id is None else Ack(self, id, 1), None))
+            self._spawn(self._run(value, event, None if id is None else Ack(self, id, 1), None), value)
         elif id is not None:
             self._acknowledge(value, id)
 
@@ -169,7 +169,8 @@ class Dispatcher(EventListening):
         """Answer an event with what its handler has returned."""
         self.answer(arguments_of(value), id)
 
-    def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, running: Coroutine[Any, Any, None], handler: CoroutineType[Any, Any, Any]) -> None:
+        """Run a task that runs a handler."""
         self._unstarted += not EAGER
         self._driver.spawn(running)
 

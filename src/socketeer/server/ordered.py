@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from socketeer.handling.acks import Ack
@@ -72,7 +73,7 @@ class OrderedSocket(Socket):
     ) -> None:
         self._in_step(partial(self._call, handler, args, event, ack, then))
 
-    def _spawn(self, running: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, running: Coroutine[Any, Any, None], handler: CoroutineType[Any, Any, Any]) -> None:
         self._running = True
         self._unstarted += 1  # keeps events from the short way, past the queue
         self.nsp.driver.spawn(running)

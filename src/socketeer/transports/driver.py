@@ -11,11 +11,20 @@ from typing import Any
 
 from socketeer.engine.timers import TimerWheel
 
-__all__ = ["EAGER", "Driver"]
+__all__ = ["EAGER", "Driver", "close_with"]
 
 EAGER = sys.version_info >= (3, 12)
 """Whether a task can begin to run within the call that makes it."""
 _EAGERLY: dict[str, Any] = {"eager_start": True}
+
+
+def close_with(task: asyncio.Task[Any] | None, coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Close, with a task that is to await it, a coroutine that has not begun: the task was cancelled before it could.
+
+    That is not possible where tasks begin at once.
+    """
+    if not EAGER and task is not None:
+        task.add_done_callback(lambda _: coroutine.close())
 
 
 class Driver:
