@@ -240,7 +240,7 @@ class Manager:
                 await self._try_transports()
         except TimeoutError:
             return TransportError("timeout")
-        except TransportError as error:
+        except (TransportError, UsageError) as error:
             return error
         except Exception as error:  # of a function among the options, most likely
             _log.exception("an attempt to connect to %s failed", self.url)
@@ -321,6 +321,9 @@ class Manager:
         elif self.options.reconnection and self._backoff.attempts == 0 and self.ready_state == "closed":
             self._reconnect(error)
         else:
+            self._give_up(error)
+        if isinstance(error, UsageError):  # that nothing but another program can mend
+            self.close()
             self._give_up(error)
 
     # -- the end, and the next beginning

@@ -39,6 +39,8 @@ class SocketNetwork:
         self._options = options
         self._pool: HttpPool | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._requests = 0
+        self._released = False
         self._context: ssl.SSLContext | None = None
         self._wires: list[ClientWire] = []
 
@@ -51,12 +53,23 @@ class SocketNetwork:
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Make an HTTP request."""
-        aiohttp = import_aiohttp()
         if self._session is None:
             self._pool = pool_of_this_loop()
             self._session = self._pool.enter()
+        self._requests += 1
         try:
-            async with self._session.request(
+            return await self._request(self._session, method, url, headers, body)
+        finally:
+            self._requests -= 1
+            if self._released and not self._requests:
+                await self.release()
+
+    async def _request(
+        self, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> HttpResponse:
+        aiohttp = import_aiohttp()
+        try:
+            async with session.request(
                 method,
                 url,
                 headers=headers,
@@ -85,7 +98,10 @@ class SocketNetwork:
         return b"".join(parts)
 
     async def release(self) -> None:
-        """Close the connections that are kept open for further requests."""
+        """Close the connections that are kept open for further requests, once those under way are over."""
+        self._released = bool(self._requests)  # by the next connection, while the last one is being closed
+        if self._released:
+            return
         pool, self._pool, self._session = self._pool, None, None
         if pool is not None:
             await pool.leave()
