@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from socketeer import AckTimeout, ConnectionRefused, Server, Socket, TransportError, UsageError, sync
+from socketeer import AckTimeout, ConnectionRefused, Disconnected, Server, Socket, TransportError, UsageError, sync
 from socketeer.testing import AsgiNetwork, Clients, Stuck
 from tests.testing.test_connect import WAYS, make_server
+from tests.testing.test_network import lifespan_app
 
 
 @pytest.fixture
@@ -136,8 +137,9 @@ def test_inside_an_event_loop_it_says_what_to_use_instead(clients: Clients) -> N
     @io.event
     def ask(other: Socket) -> None:
         socket.emit("note")  # which does not wait
-        with pytest.raises(UsageError, match=r"socketeer\.testing\.connect"):
-            socket.emit_with_ack("ask")
+        for call in (lambda: socket.emit_with_ack("ask"), Clients):
+            with pytest.raises(UsageError, match=r"socketeer\.testing\.connect"):
+                call()
         answers.append("asked")
 
     socket.emit("ask")
@@ -182,3 +184,19 @@ def test_the_manual_is_true_for_pytest(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
     assert f"{len(tests) + 1} passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_application_is_shut_down_even_if_a_handler_still_waits() -> None:
+    events: list[str] = []
+    with Clients() as clients:
+        socket = clients(lifespan_app(events))
+
+        @socket.on("poked")
+        def wait() -> None:
+            with pytest.raises(Disconnected):
+                socket.emit_with_ack("an event that nobody answers")
+            events.append("waited")
+
+        socket.emit("poke me")
+    assert events[:2] == ["startup", "connected"]
+    assert sorted(events[2:]) == ["client namespace disconnect", "shutdown", "waited"]

@@ -520,6 +520,7 @@ def lifespan_app(events: list[str]) -> FastAPI:
     def connected(socket: Socket) -> None:
         events.append("connected")
         socket.on("disconnect", lambda reason, *rest: events.append(reason))
+        socket.on("poke me", lambda: socket.emit("poked"))
 
     @app.get("/sync")
     def sync() -> str:

@@ -28,6 +28,14 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def _check_no_loop_runs() -> None:
+    if _running_loop() is not None:
+        raise UsageError(
+            "this call waits for an event loop, and one runs in this thread: in a coroutine, or a handler of the "
+            "server, use the asynchronous client (socketeer.testing.connect)"
+        )
+
+
 class VirtualPortal:
     """Lead into a :class:`VirtualLoop`: see :class:`socketeer.sync.Portal`.
 
@@ -35,6 +43,7 @@ class VirtualPortal:
     """
 
     def __init__(self, limit: float | None) -> None:
+        _check_no_loop_runs()
         self._runner = asyncio.Runner(loop_factory=lambda: VirtualLoop(limit))
         loop = self._runner.get_loop()
         assert isinstance(loop, VirtualLoop)
@@ -47,11 +56,7 @@ class VirtualPortal:
         self.check()
         if threading.get_ident() != self._thread:
             return self._run_from_thread(function(*args, **kwargs))
-        if _running_loop() is not None:
-            raise UsageError(
-                "this call waits for an event loop, and one runs in this thread: in a coroutine, or a handler of the "
-                "server, use the asynchronous client (socketeer.testing.connect)"
-            )
+        _check_no_loop_runs()
         task = self.loop.create_task(function(*args, **kwargs))
         try:
             result: T = self.loop.run_until_complete(task)
