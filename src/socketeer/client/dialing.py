@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from picows import WSListener
+from picows import WSListener, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 from picows.proxy import ConnectedTransport, connect_through_optional_proxy
 from picows.url import WSParsedURL, parse_url
@@ -15,7 +15,7 @@ from picows.url import WSParsedURL, parse_url
 from socketeer.exceptions import TransportError
 from socketeer.transports.picows import QUIET
 
-__all__ = ["dial"]
+__all__ = ["dial", "ignore_failure"]
 
 _READ_BUFFER = 2048
 """What an idle WebSocket keeps for reading; it grows with what comes."""
@@ -56,10 +56,21 @@ async def dial(
         await protocol.wait_until_handshake_complete()
     except BaseException:
         if protocol.transport is not None:
+            ignore_failure(protocol.transport)
             protocol.transport.disconnect(graceful=False)
         raise
     if protocol.listener is None:
         raise TransportError("the connection was closed before the answer")
+
+
+def ignore_failure(transport: WSTransport) -> None:
+    """Take what a connection that is about to end has to say of it, or asyncio complains that nobody does."""
+
+    def done(waiting: asyncio.Task[None]) -> None:
+        if not waiting.cancelled():
+            waiting.exception()
+
+    asyncio.ensure_future(transport.wait_disconnected()).add_done_callback(done)
 
 
 async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool, proxy: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from picows import WSMsgType, WSTransport
 
+from socketeer.client.dialing import ignore_failure
 from socketeer.engine.deflate import Deflater
 from socketeer.engine.websocket import Limits, Sink
 from socketeer.engine.websocket import Wire as WireProtocol
@@ -73,6 +74,12 @@ class ClientWire(InflatingWire):
         begin, self._begin = self._begin, None
         if begin is not None:
             self.sink = begin(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """End: the connection is gone."""
+        if transport.is_close_frame_sent and not self._closing:  # picows itself found the server at fault
+            ignore_failure(transport)
+        super().on_ws_disconnected(transport)
 
     def send_text(self, data: bytes, compress: bool = True) -> None:
         """Send a text frame, compressed if it is worth it."""
