@@ -28,10 +28,11 @@ class Backoff:
 
     def next(self) -> float:
         """Count an attempt, and give the pause before it in seconds."""
-        delay = math.ldexp(self._delay, min(self.attempts, _MOST_DOUBLINGS))
+        delay = min(math.ldexp(self._delay, min(self.attempts, _MOST_DOUBLINGS)), self._delay_max)
         self.attempts += 1
         delay += delay * self._factor * (2 * self._chance() - 1)
-        return min(delay, self._delay_max)
+        # What goes beyond the limit is put below it by as much: cut off, half of the clients would come at one time.
+        return delay if delay <= self._delay_max else 2 * self._delay_max - delay
 
     def reset(self) -> None:
         """Begin with the shortest pause again."""

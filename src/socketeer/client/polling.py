@@ -22,6 +22,8 @@ __all__ = ["Exchange", "Polling", "check_response", "is_binary"]
 _log = logging.getLogger("socketeer.client")
 
 _CLOSE: Final = EnginePacket(b"1")
+_ENDS: Final = (b"41", b"1")
+"""How packets begin that end a namespace or the session: Node's server forgets events that it gets together with it."""
 _BINARY_BODY = "application/octet-stream"
 _SHOWN = 1000
 
@@ -190,14 +192,11 @@ class Polling:
     def _next_batch(self) -> list[EnginePacket]:
         """Take as many packets as one POST may carry, and one at least."""
         most, size, count = self._max_payload, 0, 0
-        if most is not None:
-            for data, binary in self._queue:
-                size += 1 + (4 * len(data) // 3 + 4 if binary else len(data))
-                if count and size > most:
-                    break
-                count += 1
-        else:
-            count = len(self._queue)
+        for data, binary in self._queue:
+            size += 1 + (4 * len(data) // 3 + 4 if binary else len(data))
+            if count and ((most is not None and size > most) or data.startswith(_ENDS)):
+                break
+            count += 1
         batch, self._queue = self._queue[:count], self._queue[count:]
         return batch
 

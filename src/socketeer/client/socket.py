@@ -203,11 +203,8 @@ class ClientSocket(Dispatcher):
 
     def _disconnect(self) -> None:
         connection = self.io.connection
-        if connection is not None and connection.links.get(self.nsp) is self:
-            if self.connected:
-                connection.leave(self.nsp)
-            else:
-                connection.detach(self.nsp)
+        if connection is not None and self.connected:
+            connection.leave(self.nsp)  # else the server is told when it answers: before, it may not know the socket
         was_connected = self.connected
         self._end_with(Disconnected("io client disconnect"))
         if was_connected:
@@ -248,6 +245,8 @@ class ClientSocket(Dispatcher):
         assert connection is not None
         self._stop_joining()
         self._joining = connection
+        if connection.links.get(self.nsp) is self:
+            return  # the answer is still due from the time before disconnect()
         try:
             auth = self.auth() if callable(self.auth) else self.auth
         except Exception as error:
@@ -313,7 +312,9 @@ class ClientSocket(Dispatcher):
 
     def accepted(self, id: str, pid: str | None) -> None:
         """Take note that the namespace was joined: first what came early is handled, then what waits is sent."""
-        if self._joining is None:
+        if self._joining is None:  # disconnect() was called meanwhile
+            if self.io.connection is not None:
+                self.io.connection.leave(self.nsp)
             return
         self._joining = self._asking = None
         if self._recovery is None and pid is not None:
@@ -338,6 +339,8 @@ class ClientSocket(Dispatcher):
 
     def refused(self, message: str, data: Any) -> None:
         """Take note that the server does not let the socket join."""
+        if self._joining is None:
+            return
         self._refuse(ConnectionRefused(message, data))
 
     def receive_event(self, args: list[Any], id: int | None) -> None:
