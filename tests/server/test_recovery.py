@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from socketeer import ConnectionRefused, MemoryAdapter, Server, Socket
+from socketeer.testing import AsgiNetwork, Clients
 from tests.server.conftest import Served
 from tests.support.raw import ACK, CONNECT, CONNECT_ERROR, Client, Packet
 from tests.wire.peers import WebSocketPeer, eventually
@@ -389,21 +390,26 @@ def test_the_middleware_is_skipped_by_default(serve: Serve) -> None:
 # Namespaces, adapters, time.
 
 
-def test_a_namespace_made_on_demand_stays_while_somebody_may_come_back(serve: Serve) -> None:
-    io = recovering(connection_state_recovery={"max_disconnection_duration": 0.4})
+def test_a_namespace_made_on_demand_stays_while_somebody_may_come_back(socketeer_client: Clients) -> None:
+    io = recovering()
     parent = io.of(re.compile("^/room-"))
-    served = serve(io)
-    guest = Guest(served, "/room-1")
-    assert not guest.enter()
-    guest.cut()
-    parent.emit("x", "by the parent")
-    io.of("/room-1").emit("x", "by itself")
-    assert guest.enter()
-    assert guest.events(2) == ["by the parent", "by itself"]
-    guest.cut()
+    parent.on("connection", lambda socket: socket.emit("hello"))
+    network = AsgiNetwork(io)
+    guest = socketeer_client(network, "/room-1", reconnection=False)
+    assert guest.receive().event == "hello"
+    network.drop()
+    parent.emit("by the parent")
+    io.of("/room-1").emit("by itself")
+    guest.connect()
+    assert guest.recovered
+    assert [guest.receive().event for _ in range(2)] == ["by the parent", "by itself"]
+    network.drop()
+    socketeer_client.advance(119)
     assert "/room-1" in io._namespaces
-    eventually(lambda: "/room-1" not in io._namespaces)
-    assert not guest.enter()
+    socketeer_client.advance(62)  # it is looked at once a minute
+    assert "/room-1" not in io._namespaces
+    guest.connect()
+    assert not guest.recovered
 
 
 class _Broken(MemoryAdapter):
