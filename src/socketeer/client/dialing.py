@@ -64,13 +64,17 @@ async def dial(
 
 
 def ignore_failure(transport: WSTransport) -> None:
-    """Take what a connection that is about to end has to say of it, or asyncio complains that nobody does."""
+    """Take what a connection that is about to end has to say of it, or asyncio complains that nobody does.
 
-    def done(waiting: asyncio.Task[None]) -> None:
-        if not waiting.cancelled():
-            waiting.exception()
-
-    asyncio.ensure_future(transport.wait_disconnected()).add_done_callback(done)
+    No task waits for that: an event loop that ends, or uvloop where a connection was just made, may never say it.
+    """
+    waiting = transport.wait_disconnected()
+    try:
+        end: asyncio.Future[None] = waiting.send(None)
+    except Exception:  # also where it is over already
+        return
+    end.add_done_callback(lambda end: end.cancelled() or end.exception())
+    waiting.close()
 
 
 async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool, proxy: str | None) -> None:
