@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["HttpPool", "import_aiohttp", "pool_of_this_loop"]
 
 
+_KEPT = 4.0
+"""How long an idle connection is used again, in seconds: less than the five after which most servers close it."""
+
+
 def import_aiohttp() -> ModuleType:
     """Import what only polling needs. Raises ``UsageError`` where it is missing."""
     try:
@@ -38,7 +42,7 @@ class HttpPool:
         """Begin to use the session."""
         if self._session is None:
             aiohttp = import_aiohttp()
-            connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False)
+            connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False, keepalive_timeout=_KEPT)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         self._users += 1
         assert self._session is not None

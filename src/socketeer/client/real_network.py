@@ -70,7 +70,7 @@ class SocketNetwork:
         aiohttp = import_aiohttp()
         try:
             async with session.request(
-                method,
+                method.lower(),  # a GET would be sent again where the connection breaks, and what it fetched be lost
                 url,
                 headers=headers,
                 data=BytesIO(body) if body else None,  # which is sent piece by piece
