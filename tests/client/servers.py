@@ -109,9 +109,10 @@ def running(name: str, **options: Any) -> Iterator[Peer]:
 
 
 class Farm:
-    """Run each kind of server from when it is first asked for, and keep it for all tests."""
+    """Run each kind of server, with the same options, from when it is first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        self._options = options
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
 
@@ -119,7 +120,7 @@ class Farm:
         """Give a server."""
         kind, eio = KINDS[name]
         if kind not in self._ports:
-            self._ports[kind] = self._stack.enter_context(running(name)).port
+            self._ports[kind] = self._stack.enter_context(running(name, **self._options)).port
         return Peer(name, kind, eio, self._ports[kind])
 
     def close(self) -> None:
