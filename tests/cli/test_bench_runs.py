@@ -150,7 +150,7 @@ def test_listening(server: Running) -> None:
             telling.result(10)
     assert result.exit_code == 0
     assert "\x1b" not in result.stdout
-    assert r"\x1b[2J" in result.stdout
+    assert r"\u001b[2J" in result.stdout
     assert list(report["events"]) == ["tick"]
     assert report["events"]["tick"] == report["answered"] > 0
 
@@ -193,7 +193,7 @@ def test_a_server_that_does_not_answer(server: Running) -> None:
 
 
 def test_a_server_that_refuses(server: Running) -> None:
-    assert failed(f"{server.url}/closed") == rf"Error: {server.url}/closed: refused: come back \x1b[31mlater"
+    assert failed(f"{server.url}/closed") == rf"Error: {server.url}/closed: refused: come back \u001b[31mlater"
     assert failed(f"{server.url}/nowhere").endswith("Invalid namespace")
 
 

@@ -30,7 +30,7 @@ from socketeer.cli.client.happenings import (
     Upgraded,
 )
 from socketeer.cli.client.json_lines import write_line
-from socketeer.cli.client.lines import Emission, quote, read_emission, read_values, read_words
+from socketeer.cli.client.lines import Emission, lines_of, quote, read_emission, read_values, read_words
 from socketeer.cli.client.paint import Painter
 from socketeer.cli.client.values import BadValue, safe
 
@@ -108,6 +108,14 @@ def test_lines_say_how_to_send(line: str, expected: Emission) -> None:
 def test_wrong_lines_are_explained(line: str, problem: str) -> None:
     with pytest.raises(BadValue, match=re.escape(problem)):
         read_emission(line)
+
+
+def test_lines_that_are_pasted_are_lines_but_for_json_that_goes_over_several() -> None:
+    state = 'state {\n  "a": [1,\n2], "}{": "["\n}'
+    assert lines_of(f"ready\n{state}\n\nsay ']' 1\nsay }} 2\nsay hello") == [
+        *("ready", state, "", "say ']' 1", "say } 2", "say hello"),
+    ]
+    assert read_emission(state).args == ({"a": [1, 2], "}{": "["},)
 
 
 def test_files(tmp_path: Path) -> None:
@@ -240,6 +248,11 @@ def test_what_has_no_room_stands_below() -> None:
       }}
       "x\""""
     )
+
+
+def test_wide_characters_take_two_columns() -> None:
+    shown = painter(width=40).paint(Received("/", "words", (["漢字"] * 5 + ["e\u0301"],)))
+    assert shown.split("\n")[2:-1] == ['        "漢字", "漢字", "漢字", "漢字",', '        "漢字", "e\u0301"']
 
 
 def nest(depth: int) -> Any:

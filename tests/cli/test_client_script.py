@@ -144,7 +144,7 @@ def test_questions_of_the_server_are_answered(server: Running) -> None:
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_listening_ends_well_when_it_is_told_to(server: Running, told: signal.Signals) -> None:
-    process = start(server.url, "--listen", "--json", "--timeout", "0.5")
+    process = start(server.url, "--listen", "--json")
     try:
         assert process.stdout is not None
         assert "connect" in json.loads(process.stdout.readline())
@@ -192,6 +192,11 @@ def test_it_ends_when_nobody_reads(server: Running) -> None:
             1,
             {"disconnect": "transport close"},
         ),
+        (
+            ["{url}", "--parser", "msgpack", "--emit", "a"],
+            1,
+            {"connect_error": "transport close, before the namespace was joined"},
+        ),
         (["{url}", "--emit", "connect"], 2, "reserved"),
         (["{url}", "--emit", "a", "18446744073709551616"], 2, "serializable"),
         (["{url}", "--wait", "never", "--timeout", "0.5"], 3, "waiting for never took more than 0.5 s"),
@@ -207,6 +212,18 @@ def test_exit_codes(server: Running, arguments: list[str], code: int, said: dict
         assert said in told["error"]
     else:
         assert {**told, **said} == told
+
+
+def test_what_the_client_does_not_take_is_a_wrong_call(server: Running) -> None:
+    done = run_here(server.url, "--proxy", "nope://127.0.0.1", "--emit", "a")
+    assert done.exit_code == 2
+    assert "Error: option 'proxy' must be a URL" in done.stderr
+
+
+def test_streams_may_be_closed(server: Running) -> None:
+    command = f'exec {SOCKETEER} client {server.url} --json "$@" <&- 2>&-'
+    done = subprocess.run(["sh", "-c", command, "sh", "--transport", "websocket"], capture_output=True, check=False)
+    assert (done.returncode, objects(done.stdout.decode())[-1]) == (0, {"disconnect": "io client disconnect"})
 
 
 def test_a_server_that_is_not_there() -> None:

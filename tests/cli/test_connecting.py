@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -9,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from socketeer import MSGPACK
-from socketeer.cli.connecting import Target, connect_options, connection_options, target_of
+from socketeer.cli.connecting import Target, connect_options, connection_options, explain, target_of
 from socketeer.client import Manager
+from socketeer.exceptions import TransportError
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,9 @@ def test_urls(url: str, namespace: str | None, expected: str) -> None:
     assert target_of(url, namespace).url == expected
 
 
-@pytest.mark.parametrize("url", ["", "http://", "ftp://example.com", "localhost:99999", "localhost:0", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "http://", "ftp://example.com", "localhost:99999", "localhost:0", "http://[::1", "http://a b"]
+)
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(click.BadParameter, match="is no URL"):
         target_of(url)
@@ -67,6 +71,34 @@ def test_every_option_reaches_the_client() -> None:
     }
     del options["auth"]  # of the socket
     Manager("http://localhost", **options)
+
+
+def test_a_proxy_needs_no_scheme() -> None:
+    assert connect_options(proxy="127.0.0.1:8080")["proxy"] == "http://127.0.0.1:8080"
+
+
+def test_what_only_polling_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(click.ClickException, match=r"polling needs aiohttp: pip install 'socketeer\[client\]'"):
+        target_of("localhost")
+    assert target_of("localhost", transports=["websocket"]).options["transports"] == ("websocket",)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("HTTP 404 <html>\n  <p>", "HTTP 404 <html> <p>"),
+        ("is it a server 1.x or 2.x (eio=3)?", "is it a server 1.x or 2.x (--eio 3)?"),
+        ("which needs the option eio=3?", "which needs --eio 3?"),
+        (
+            "no (1, '[SSL: ...] certificate verify failed: self-signed certificate (_ssl.c:1006)')",
+            "certificate verify failed: self-signed certificate (--insecure connects all the same)",
+        ),
+        ("", "TransportError"),
+    ],
+)
+def test_failures_are_told_in_the_words_of_the_command_line(message: str, said: str) -> None:
+    assert explain(TransportError(message)) == said
 
 
 def test_what_is_not_given_is_left_to_the_client() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import NamedTuple, cast
 
@@ -45,3 +47,6 @@ class _Commands(click.Group):
 @click.version_option(package_name="socketeer", prog_name="socketeer", message="%(prog)s %(version)s")
 def main() -> None:
     """Socket.IO for Python."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this, as `<&-` does
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115

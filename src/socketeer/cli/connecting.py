@@ -3,7 +3,7 @@
     @main.command()
     @connection_options
     def client(target: Target, ...) -> None:
-        socket = connect(target.url, **target.options)
+        socket = connect_to(target)
 
 ``--help`` lists them where the decorator stands among the command's own options.
 """
@@ -11,22 +11,28 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from socketeer.client import ClientSocket, connect
 from socketeer.engine.http import check_header
+from socketeer.exceptions import UsageError
 from socketeer.options import TRANSPORTS
 from socketeer.protocol.socket_msgpack import MSGPACK
 
-__all__ = ["Target", "connect_options", "connection_options", "target_of"]
+__all__ = ["Target", "connect_options", "connect_to", "connection_options", "explain", "target_of"]
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _PARSERS = {"msgpack": MSGPACK}
+_UNTRUSTED = re.compile(r"certificate verify failed: [^(]*[^( ]")
+_IN_OUR_WORDS = {"the option eio=3": "--eio 3", "eio=3": "--eio 3"}
 _OPTIONS = (
     click.argument("url"),
     click.option("--namespace", metavar="NAME", help="The namespace; by default the path of the URL."),
@@ -62,6 +68,23 @@ class Target(NamedTuple):
     options: dict[str, Any]
 
 
+def connect_to(target: Target, **defaults: Any) -> ClientSocket:
+    """Connect, with ``defaults`` for what the user did not say; raise ``click.UsageError`` for what cannot be."""
+    try:
+        return connect(target.url, **{**defaults, **target.options})
+    except (UsageError, ValueError, TypeError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """Say on one line why a connection failed, in the words of the command line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for theirs, ours in _IN_OUR_WORDS.items():
+        text = text.replace(theirs, ours)
+    untrusted = _UNTRUSTED.search(text)
+    return f"{untrusted[0]} (--insecure connects all the same)" if untrusted else text
+
+
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument ``URL`` and the options of a connection, as one parameter ``target``."""
 
@@ -77,8 +100,11 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def target_of(url: str, namespace: str | None = None, **given: Any) -> Target:
-    """Return what to connect to; raise ``click.BadParameter`` with a sentence for the user."""
-    return Target(_url_of(url, namespace), connect_options(**given))
+    """Return what to connect to; raise a ``click.ClickException`` with a sentence for the user."""
+    target = Target(_url_of(url, namespace), connect_options(**given))
+    if "polling" in target.options.get("transports", TRANSPORTS) and importlib.util.find_spec("aiohttp") is None:
+        raise click.ClickException("polling needs aiohttp: pip install 'socketeer[client]' (or --transport websocket)")
+    return target
 
 
 def connect_options(
@@ -104,7 +130,7 @@ def connect_options(
         "query": _pairs_of(query, "--query"),
         "cookies": _pairs_of(cookies, "--cookie"),
         "transports": tuple(dict.fromkeys(transports)),
-        "proxy": proxy,
+        "proxy": proxy if proxy is None or "://" in proxy else f"http://{proxy}",
         "parser": _PARSERS.get(parser or ""),
     }
     given = {name: value for name, value in options.items() if value not in (None, {}, ())}
@@ -119,7 +145,8 @@ _NAMES = ("url", "namespace", *inspect.signature(connect_options).parameters)
 def _url_of(text: str, namespace: str | None) -> str:
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        proper = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        host = parts.hostname or ""
+        proper = parts.scheme in _SCHEMES and host.split() == [host] and (parts.port is None or parts.port > 0)
     except ValueError:
         proper = False
     if not proper:

@@ -13,7 +13,6 @@ from typing import Any, cast, get_args
 
 import click
 
-from socketeer.cli.bench.crowd import BadTarget
 from socketeer.cli.bench.files import TooManyFiles, make_room
 from socketeer.cli.bench.load import Load, LoadError
 from socketeer.cli.bench.plan import Mode, Plan, Threshold, most_in_flight, payload_of
@@ -112,8 +111,6 @@ def command(target: Target, output: str | None, quiet: bool, fail_above: list[Th
     try:
         make_room(plan.clients, 1 if target.options.get("transports") == ("websocket",) else 3)
         report = _run(target, plan, fail_above, quiet)
-    except BadTarget as error:
-        raise click.UsageError(str(error)) from error
     except TooManyFiles as error:
         raise click.ClickException(str(error)) from error
     except LoadError as error:

@@ -7,20 +7,18 @@ from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
 
-from socketeer.cli.bench.tally import Tally
-from socketeer.cli.connecting import Target
-from socketeer.client import ClientSocket, connect
-from socketeer.exceptions import ConnectionRefused, SocketeerError, UsageError
+import click
 
-__all__ = ["BadTarget", "Crowd"]
+from socketeer.cli.bench.tally import Tally
+from socketeer.cli.connecting import Target, connect_to, explain
+from socketeer.client import ClientSocket
+from socketeer.exceptions import ConnectionRefused, SocketeerError
+
+__all__ = ["Crowd"]
 
 _LOOK = 0.05
 _QUIET_LOOKS = 10
 _CLOSE = 2.0
-
-
-class BadTarget(Exception):
-    """Say which option of the connection is wrong."""
 
 
 class Crowd:
@@ -28,7 +26,6 @@ class Crowd:
 
     def __init__(self, target: Target, timeout: float, tally: Tally) -> None:
         self._target = target
-        self._options = {"reconnection": False, "force_new": True, "timeout": timeout, **target.options}
         self._timeout = timeout
         self._tally = tally
         self._sockets: set[ClientSocket] = set()
@@ -45,10 +42,7 @@ class Crowd:
 
     async def open(self, due: int) -> ClientSocket | None:
         """Open a connection that was due then, or count why that failed."""
-        try:
-            socket = connect(self._target.url, **self._options)
-        except (UsageError, ValueError, TypeError) as error:
-            raise BadTarget(str(error)) from error
+        socket = connect_to(self._target, reconnection=False, force_new=True, timeout=self._timeout)
         self._sockets.add(socket)
         socket.on("disconnect", lambda reason, *_: self._lose(socket, reason))
         try:
@@ -59,9 +53,9 @@ class Crowd:
         except TimeoutError:
             self._tally.fail("not connected in time")
         except (ValueError, TypeError) as error:  # of an option that is looked at only then
-            raise BadTarget(str(error)) from error
+            raise click.UsageError(str(error)) from error
         except (SocketeerError, OSError) as error:
-            self._tally.fail("cannot connect", str(error))
+            self._tally.fail("cannot connect", explain(error))
         else:
             self._tally.connects.record(perf_counter_ns() - due)
             return socket if socket in self._sockets else None

@@ -6,6 +6,8 @@ import re
 
 import click
 
+from socketeer.cli.client.values import safe
+
 __all__ = ["count_text", "duration_of", "printable", "time_text", "to_duration", "to_rate", "to_size"]
 
 _NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)", re.IGNORECASE)
@@ -83,5 +85,5 @@ def count_text(count: float) -> str:
 
 def printable(text: str, most: int = 200) -> str:
     """Return text that came from elsewhere with its control characters escaped, cut where it is long."""
-    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    shown = safe(text)
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"

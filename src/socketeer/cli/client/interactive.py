@@ -25,6 +25,7 @@ from prompt_toolkit.styles import Style
 from socketeer.cli.client.commands import Commands
 from socketeer.cli.client.completion import LineCompleter
 from socketeer.cli.client.happenings import Happening, Note, Packet, Received
+from socketeer.cli.client.lines import lines_of
 from socketeer.cli.client.screen import Screen, has_colors, logging_to, painter_for
 from socketeer.cli.client.session import Session, Settings, end_by_sigterm
 from socketeer.cli.client.values import safe
@@ -97,7 +98,8 @@ class _Prompt:
         with patch_stdout():
             while self._open:
                 try:
-                    commands.run(await prompt.prompt_async())
+                    for line in lines_of(await prompt.prompt_async()):
+                        commands.run(line)
                 except KeyboardInterrupt:
                     self.screen.show(Note("Ctrl+D or /quit to leave"))
                 except EOFError:

@@ -14,11 +14,12 @@ from typing import Any
 
 from socketeer.cli.client.values import BadValue, read_json, read_word, safe
 
-__all__ = ["Emission", "quote", "read_emission", "read_values", "read_words"]
+__all__ = ["Emission", "lines_of", "quote", "read_emission", "read_values", "read_words"]
 
 _WORD = re.compile(r"\S+")
 _BARE = re.compile(r"[^\W\d][\w-]*\??")
 _SPACE = re.compile(r"\s*")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,20 @@ class Emission:
     args: tuple[Any, ...] = ()
     ack: bool = False
     volatile: bool = False
+
+
+def lines_of(text: str) -> list[str]:
+    """Give the lines of a text, such as one that was pasted; one ends where the brackets of its JSON are closed."""
+    lines: list[str] = []
+    depth = 0
+    for line in text.split("\n"):
+        if depth > 0:
+            lines[-1] += "\n" + line
+        else:
+            lines.append(line)
+        bare = _QUOTED.sub("", line)
+        depth = max(0, depth) + sum(map(bare.count, "{[")) - sum(map(bare.count, "}]"))
+    return lines
 
 
 def read_emission(line: str) -> Emission:

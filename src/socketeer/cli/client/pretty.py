@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 from socketeer.cli.client.values import safe
 
@@ -33,7 +34,7 @@ class _Leaf:
 
     @property
     def width(self) -> int:
-        return len(self.text)
+        return _columns(self.text)
 
     def flat(self, style: Style) -> str:
         return style(self.text, self.kind)
@@ -99,6 +100,13 @@ def pretty(values: Sequence[Any], style: Style, beside: int, below: int) -> tupl
     if sum(node.width + 1 for node in nodes) <= beside or all(isinstance(node, _Leaf) for node in nodes):
         return " ".join(node.flat(style) for node in nodes), []
     return "", [line for node in nodes for line in node.lines(style, below)]
+
+
+def _columns(text: str) -> int:
+    """Count the columns that a terminal needs: characters of East Asia and emoji have two."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(char) else 1 + (east_asian_width(char) in "WF") for char in text)
 
 
 def _label(key: _Leaf | None, style: Style) -> str:

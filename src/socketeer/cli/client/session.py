@@ -9,11 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from socketeer.cli.client.happenings import Disconnected, Failed, Happening, Packet, Received, Retrying, Upgraded
+from socketeer.cli.client.happenings import (
+    Connected,
+    Disconnected,
+    Failed,
+    Happening,
+    Packet,
+    Received,
+    Refused,
+    Retrying,
+    Upgraded,
+)
 from socketeer.cli.client.lines import Emission
 from socketeer.cli.client.talk import Show, Talk
-from socketeer.cli.connecting import Target
-from socketeer.client import connect
+from socketeer.cli.connecting import Target, connect_to, explain
+from socketeer.exceptions import TransportError
 
 __all__ = ["EventNames", "Session", "Settings", "end_by_sigterm"]
 
@@ -72,9 +82,11 @@ class Session:
         self._reply = settings.reply
         self._attempts = 0
         self._told_of_retry = False
-        socket = connect(target.url, **target.options)
+        self._let_in = False
+        socket = connect_to(target)
         self.manager = socket.io
         self.manager.on("open", self._opened)
+        self.manager.on("close", self._closed)
         self.current = Talk(socket, self._show, self._timeout, self._reply)
         self.talks = {socket.nsp: self.current}
 
@@ -129,6 +141,7 @@ class Session:
     def _show(self, happening: Happening) -> None:
         if isinstance(happening, Received):
             self.events.add(happening.event)
+        self._let_in |= isinstance(happening, Connected | Refused)
         self._show_any(happening)
         if isinstance(happening, Failed | Disconnected):  # the manager decides what next when all have been told
             self._told_of_retry = False
@@ -138,9 +151,17 @@ class Session:
         engine = self.manager.engine
         assert engine is not None
         self._attempts = 0
+        self._let_in = False
         engine.on("upgrade", lambda transport: self._show(Upgraded(transport.name)))
         engine.on("packet", lambda packet: self._passed(packet, outgoing=False))
         engine.on("packet_create", lambda packet: self._passed(packet, outgoing=True))
+
+    def _closed(self, reason: str, description: Any = None) -> None:
+        """Tell of a connection that no namespace was joined over: to these, nothing has happened."""
+        talk = self.current
+        if not self._let_in and talk.socket.active:
+            why = str(description or f"{reason}, before the namespace was joined")
+            self._show(Failed(talk.socket.nsp, explain(TransportError(why))))
 
     def _passed(self, packet: Any, *, outgoing: bool) -> None:
         if self.raw:

@@ -20,6 +20,7 @@ from socketeer.cli.client.happenings import (
     Unanswered,
 )
 from socketeer.cli.client.lines import Emission
+from socketeer.cli.connecting import explain
 from socketeer.client import ClientSocket
 from socketeer.exceptions import ConnectionRefused
 
@@ -111,7 +112,7 @@ class Talk:
         if isinstance(error, ConnectionRefused):
             self._show(Refused(self.socket.nsp, error.message, error.data))
         else:
-            self._show(Failed(self.socket.nsp, str(error) or type(error).__name__))
+            self._show(Failed(self.socket.nsp, explain(error)))
 
     def _disconnected(self, reason: str, description: Any = None) -> None:
         self._questions.clear()
