@@ -15,7 +15,6 @@ import logging
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
@@ -32,12 +31,12 @@ T = TypeVar("T")
 
 _log = logging.getLogger("socketeer.client")
 
-_PATIENCE: Final = 2.0
-"""How long the end of the program may take."""
-_FAREWELL: Final = 1.25
-"""How much of it the servers may take."""
+_FAREWELL: Final = 1.0
+"""How long, at the end of the program, the servers may take to be told."""
 _REST: Final = 0.25
-"""How much of it is left to whatever else runs in the event loop."""
+"""How long what else runs in the event loop may take then."""
+_LAST: Final = 0.25
+"""How long it may take to cancel that, and then how long handlers may take that run in their threads."""
 _PULSE: Final = 0.2
 """How often Windows looks whether a thread that waits has been interrupted."""
 
@@ -173,17 +172,16 @@ class BackgroundPortal:
         """
         return self._state is _State.RUNNING or wait.in_handler
 
-    def close(self, patience: float = _PATIENCE) -> None:
+    def close(self) -> None:
         """Disconnect every socket, and end the threads."""
         if self._state is not _State.RUNNING:
             return
-        deadline = time.monotonic() + patience
         self._state = _State.ENDING
         close_threads()
         self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._finish()))
-        self._thread.join(patience)
+        self._thread.join(_FAREWELL + _REST + _LAST)
         self._state = _State.ENDED
-        join_threads(deadline)
+        join_threads(_LAST)
 
     async def _finish(self) -> None:
         for wait in list(self._waits):
@@ -202,6 +200,16 @@ class BackgroundPortal:
         """Take note that this is another process, where neither the thread nor the connections are."""
         self._state = _State.FORKED
         self._loop.set_exception_handler(lambda loop, context: None)
+
+    def bury(self) -> None:
+        """Let a forked process end.
+
+        libuv joins the threads of its pool then, and crashes where the fork has left them behind, so it gets new ones.
+        """
+        if type(self._loop).__module__.partition(".")[0] == "uvloop":
+            loop = _new_loop()
+            loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 0))
+            loop.close()
 
 
 class _Wait:
@@ -293,6 +301,8 @@ def _at_exit() -> None:
     _exiting = True
     if _shared is not None:
         _shared.close()
+    for inherited in _inherited:
+        inherited.bury()
 
 
 def _forked() -> None:

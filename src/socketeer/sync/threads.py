@@ -15,8 +15,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, TypeGuard, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from socketeer.exceptions import Disconnected
 from socketeer.handling.handlers import is_async
 
 __all__ = ["Posted", "Threaded", "Worker", "bare", "close_threads", "forget_threads", "join_threads", "works_here"]
@@ -78,12 +79,12 @@ class Worker(Executor):
             self._changed.notify()
 
     def threaded(self, function: F) -> F:
-        """Wrap a function that is called in the thread, and its result awaited; one that is async stays itself."""
-        return cast("F", Threaded(function, self)) if _may_block(function) else function
+        """Wrap a function that is called in the thread, and its result awaited; one that is async is only awaited."""
+        return cast("F", Threaded(function, self)) if callable(function) else function
 
     def posted(self, function: F) -> F:
         """Wrap a function that is called in the thread some time later; one that is async stays itself."""
-        return cast("F", Posted(function, self)) if _may_block(function) else function
+        return cast("F", Posted(function, self)) if callable(function) and not is_async(function) else function
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
@@ -149,11 +150,18 @@ class Threaded(_Wrapper):
     """Be an async function that calls a blocking one in a thread, and awaits what it may have given back."""
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it, unless the program ends."""
+        """Call it, unless the program ends: then every connection is lost, which is nothing to report."""
         if _closed:
             return None
-        value = await self.worker.run(self.function, *args, **kwargs)
-        return await value if inspect.iscoroutine(value) else value
+        try:
+            if is_async(self.function):
+                return await self.function(*args, **kwargs)
+            value = await self.worker.run(self.function, *args, **kwargs)
+            return await value if inspect.iscoroutine(value) else value
+        except Disconnected:
+            if not _is_closed():
+                raise
+            return None
 
 
 class Posted(_Wrapper):
@@ -174,8 +182,8 @@ class Posted(_Wrapper):
             _log.error("a listener failed: %r", self.function, exc_info=error)
 
 
-def _may_block(function: object) -> TypeGuard[Callable[..., Any]]:
-    return callable(function) and not is_async(function)  # what is neither is refused by who gets it
+def _is_closed() -> bool:
+    return _closed
 
 
 def bare(function: Any) -> Any:
@@ -196,8 +204,9 @@ def close_threads() -> None:
         worker.wake()
 
 
-def join_threads(deadline: float) -> None:
-    """Wait for the calls that run, up to a time of the monotonic clock."""
+def join_threads(patience: float) -> None:
+    """Wait for the calls that run, up to so many seconds."""
+    deadline = time.monotonic() + patience
     for worker in list(_running):
         thread = worker.thread
         if thread is not None:
