@@ -180,21 +180,6 @@ def test_why_a_socket_ended(serve: Serve, how: str) -> None:
     assert served.call(lambda: (socket.connected, socket.disconnected, socket.rooms)) == (False, True, set())
 
 
-def test_a_silent_client_ends_by_the_heartbeat(serve: Serve) -> None:
-    io = Server(ping_interval=0.1, ping_timeout=0.1)
-    ends = Ends(io)
-    serve(io).member()  # and reads nothing more, so it answers no ping
-    assert ends.next() == ("ping timeout", None)
-
-
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
-def test_a_client_that_joins_nothing_is_closed(serve: Serve, transport: str) -> None:
-    io = Server(connect_timeout=0.2)
-    client = serve(io).connect(transport=transport)
-    client.closed()
-    eventually(lambda: not io.engine.sessions)
-
-
 def test_a_client_that_left_its_only_namespace_may_join_again(serve: Serve) -> None:
     io = Server(connect_timeout=0.2)
     ends = Ends(io)

@@ -117,6 +117,20 @@ def test_connect_timeout_ends_a_connection_that_joins_nothing(options: Options, 
     run(main())
 
 
+@pytest.mark.parametrize("way", [*WAYS, "upgrade"])
+@pytest.mark.parametrize("namespace", ["/", "/chat"])
+def test_who_has_joined_or_upgraded_has_no_time_limit_any_more(
+    socketeer_client: Clients, namespace: str, way: str
+) -> None:
+    io = Server(connect_timeout=3, upgrade_timeout=3)
+    io.of("/chat")
+    options = {"transports": ["polling", "websocket"], "upgrade_timeout": 3} if way == "upgrade" else WAYS[way]
+    socket = socketeer_client(io, namespace, reconnection=False, **options)
+    socketeer_client.advance(100)
+    assert socket.connected
+    assert socket.transport == ("polling" if way == "polling" else "websocket")
+
+
 async def open_polling(network: AsgiNetwork) -> tuple[str, str]:
     """Open a session by hand, which fetches nothing; give its id and the URL of its requests."""
     opened = await network.request("GET", f"{HTTP}{EIO}polling", {}, b"")
@@ -312,8 +326,8 @@ def test_randomization_factor(options: Any, factor: float) -> None:
             socket = connect(network, **options)
             socket.io.on("reconnect_attempt", lambda number, times=times: times.append(now()))
         await asyncio.sleep(40)
-        for number, delay in enumerate([1, 2, 4, 8, 16]):
-            least, most = (min(delay * (1 + sign * factor), 5) for sign in (-1, 1))
+        for number, delay in enumerate([1, 2, 4, 5, 5]):
+            least, most = min(delay, 5) * (1 - factor), min(delay * (1 + factor), 5)
             pauses = [times[number + 1] - times[number] for times in begun]
             assert all(least - 2 * TICK <= pause <= most + 2 * TICK for pause in pauses)
             assert max(pauses) - min(pauses) >= 0.7 * (most - least)

@@ -195,13 +195,6 @@ def test_a_probe_that_is_too_slow_is_closed(serve: Serve, probed: bool) -> None:
     upgraded(server, polling).echo("over")
 
 
-def test_a_finished_upgrade_has_no_time_limit_any_more(serve: Serve) -> None:
-    server = serve(upgrade_timeout=0.3)
-    peer = upgraded(server, join(server)[0])
-    time.sleep(0.7)
-    peer.echo("alive")
-
-
 def test_an_upgrade_that_is_switched_off_is_refused(serve: Serve) -> None:
     server = serve(allow_upgrades=False)
     polling, _ = join(server)

@@ -250,21 +250,6 @@ def test_attachments_that_take_too_long(serve: Serve) -> None:
     witness.echo("alive")
 
 
-def test_the_time_for_attachments_begins_anew_with_each_packet(serve: Serve) -> None:
-    import time
-
-    server = serve(attachment_timeout=0.4)
-    peer, _ = joined(server)
-    for _ in range(4):
-        peer.send(ONE)
-        time.sleep(0.2)
-        peer.send(b"\x01")
-        assert peer.receive() == ONE.replace("message", "message-back")
-        assert peer.receive() == b"\x01"
-    time.sleep(0.5)
-    peer.echo("alive")
-
-
 def test_attachments_of_more_bytes_together_than_allowed(serve: Serve) -> None:
     server = serve(max_packet_bytes=5000)
     peer, id = joined(server)
