@@ -226,6 +226,15 @@ def test_streams_may_be_closed(server: Running) -> None:
     assert (done.returncode, objects(done.stdout.decode())[-1]) == (0, {"disconnect": "io client disconnect"})
 
 
+def test_a_disk_that_is_full_is_told(server: Running) -> None:
+    command = f'exec {SOCKETEER} client {server.url} "$@" > /dev/full'
+    steps = ("--transport", "websocket", "--emit", "echo", "1", "--wait", "echo", "--wait", "never")
+    done = subprocess.run(["sh", "-c", command, "sh", *steps], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("Error: cannot write: No space left on device") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_a_server_that_is_not_there() -> None:
     done = run_here(f"http://127.0.0.1:{free_port()}", "--emit", "a")
     assert done.exit_code == 1

@@ -172,8 +172,8 @@ def _run(steps: list[Step], target: Target, settings: Settings, *, as_json: bool
 
 
 def _close_output() -> None:
-    """Write what is left; where nobody reads any more, Python is not to complain about that at its end."""
+    """Write what is left; where it cannot be, as when nobody reads any more, Python is not to complain at its end."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, TypeVar
 
+import click
+
 from socketeer.cli.client.happenings import Connected, Disconnected, Failed, Happening, Note, Received, Refused
 from socketeer.cli.client.lines import Emission, read_emission
 from socketeer.cli.client.screen import Screen, logging_to
@@ -100,7 +102,7 @@ class _Script:
         self._received: deque[str] = deque(maxlen=_MAX_KEPT)
         self._news = asyncio.Event()
         self._over: asyncio.Future[Exit] = loop.create_future()
-        self._was_connected = False
+        self._was_connected = self._cannot_write = False
         self._session = Session(target, self._show, settings)
 
     async def run(self) -> Exit:
@@ -113,7 +115,7 @@ class _Script:
             if str(stop):
                 self._screen.show(Note(str(stop), error=True))
             return stop.code
-        return Exit.DONE
+        return Exit.NOT_CONNECTED if self._cannot_write else Exit.DONE
 
     async def close(self) -> None:
         """Disconnect, behind what was sent."""
@@ -219,6 +221,11 @@ class _Script:
             self._screen.show(happening)
         except BrokenPipeError:  # nobody reads any more, as behind `head`
             self._end(Exit.DONE)
+        except OSError as error:
+            if not self._cannot_write:
+                click.echo(f"Error: cannot write: {error.strerror}", err=True)
+            self._cannot_write = True
+            self._end(Exit.NOT_CONNECTED)
         match happening:
             case Connected():
                 self._was_connected = True
