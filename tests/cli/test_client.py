@@ -28,8 +28,8 @@ from socketeer.cli.client.happenings import (
     Retrying,
     Unanswered,
     Upgraded,
+    write_line,
 )
-from socketeer.cli.client.json_lines import write_line
 from socketeer.cli.client.lines import Emission, lines_of, quote, read_emission, read_values, read_words
 from socketeer.cli.client.paint import Painter
 from socketeer.cli.client.values import BadValue, safe

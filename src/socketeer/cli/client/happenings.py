@@ -1,9 +1,14 @@
-"""What can happen on a connection, as records: what the client shows, to people or to programs."""
+"""What can happen on a connection, as records: what the client shows, to people or to programs.
+
+``fields`` is what a line of JSON has; docs/command-line.md lists them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from socketeer.cli.client.values import write_json
 
 __all__ = [
     "Answered",
@@ -19,7 +24,10 @@ __all__ = [
     "Retrying",
     "Unanswered",
     "Upgraded",
+    "write_line",
 ]
+
+Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,19 @@ class Connected:
     transport: str | None
     recovered: bool = False
 
+    def fields(self) -> Fields:
+        about = {"id": self.id, "transport": self.transport, "namespace": self.namespace, "recovered": self.recovered}
+        return {"connect": about}
+
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
     """The connection moved to another transport."""
 
     transport: str
+
+    def fields(self) -> Fields:
+        return {"upgrade": self.transport}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,10 @@ class Disconnected:
     reason: str
     description: str | None = None
 
+    def fields(self) -> Fields:
+        described = {} if self.description is None else {"description": self.description}
+        return {"disconnect": self.reason, **described}
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -56,6 +75,9 @@ class Refused:
     message: str
     data: Any = None
 
+    def fields(self) -> Fields:
+        return {"connect_error": self.message, "data": self.data}
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -64,6 +86,9 @@ class Failed:
     namespace: str
     message: str
 
+    def fields(self) -> Fields:
+        return {"connect_error": self.message}
+
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
@@ -71,6 +96,9 @@ class Retrying:
 
     attempt: int
     delay: float
+
+    def fields(self) -> Fields:
+        return {"reconnect_attempt": self.attempt, "seconds": round(self.delay, 3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +110,9 @@ class Received:
     args: tuple[Any, ...]
     asks: bool = False
 
+    def fields(self) -> Fields:
+        return {"event": self.event, "args": self.args}
+
 
 @dataclass(frozen=True, slots=True)
 class Replied:
@@ -90,6 +121,9 @@ class Replied:
     namespace: str
     event: str | float
     args: tuple[Any, ...]
+
+    def fields(self) -> Fields:
+        return {"answer": self.event, "args": self.args}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +135,9 @@ class Answered:
     args: tuple[Any, ...]
     seconds: float
 
+    def fields(self) -> Fields:
+        return {"ack": self.event, "args": self.args, "seconds": round(self.seconds, 6)}
+
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
@@ -109,6 +146,9 @@ class Unanswered:
     namespace: str
     event: str
     message: str
+
+    def fields(self) -> Fields:
+        return {"ack": self.event, "error": self.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +159,9 @@ class Packet:
     type: str
     data: str | bytes
 
+    def fields(self) -> Fields:
+        return {"packet": self.type, "direction": "out" if self.outgoing else "in", "data": self.data}
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -126,6 +169,9 @@ class Note:
 
     text: str
     error: bool = False
+
+    def fields(self) -> Fields:
+        return {"error" if self.error else "note": self.text}
 
 
 Happening = (
@@ -142,3 +188,13 @@ Happening = (
     | Packet
     | Note
 )
+_OF_SERVER = frozenset({"args", "data"})
+
+
+def write_line(happening: Happening) -> str:
+    """Write a happening as one line of JSON, safe for terminals."""
+    fields = happening.fields()
+    try:
+        return write_json(fields)
+    except RecursionError:
+        return write_json({**fields, **dict.fromkeys(_OF_SERVER & fields.keys()), "error": "nested too deeply"})

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from socketeer.cli.client.happenings import Answered, Happening, Note, Received, Replied
-from socketeer.cli.client.json_lines import write_line
+from socketeer.cli.client.happenings import Answered, Happening, Note, Received, Replied, write_line
 from socketeer.cli.client.paint import Painter
 from socketeer.cli.client.values import safe
 
