@@ -91,6 +91,7 @@ class _Prompt:
             color_depth=self._color_depth,
             complete_while_typing=Condition(lambda: prompt.default_buffer.text.startswith("/")),
             completer=LineCompleter(session.events, lambda: session.talks),
+            enable_suspend=True,
             history=self._history,
             style=_STYLE,
         )
