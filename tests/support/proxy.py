@@ -122,6 +122,7 @@ class Proxy(LoopThread):
     def _take(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
             taken, _ = self._listener.accept()
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so where it accepts by itself
             self._run(self._loop.connect_accepted_socket(lambda: _End(self), taken))
 
     def _stop_listening(self) -> None:
