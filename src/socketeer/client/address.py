@@ -49,6 +49,9 @@ def read_url(url: str) -> Address:
         raise UsageError(
             f"the URL of a server begins with http:// or https://, as in 'http://localhost:3000', not {url!r}"
         )
+    namespace = unquote(parts.path) or "/"
+    if "," in namespace:
+        raise UsageError(f"a namespace has no comma, but the path of {url!r} has")
     secure = _SCHEMES[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if port is not None and port != (443 if secure else 80):
@@ -58,7 +61,7 @@ def read_url(url: str) -> Address:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + b64encode(user.encode()).decode()
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-    return Address(secure, host, unquote(parts.path) or "/", query, authorization)
+    return Address(secure, host, namespace, query, authorization)
 
 
 def timestamp() -> str:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
-from socketeer.client.address import Cookies, read_url
+from socketeer.client.address import Address, Cookies, read_url
 from socketeer.client.backoff import Backoff
 from socketeer.client.keeper import client_driver
 from socketeer.client.network import Network
@@ -117,10 +117,13 @@ class Manager:
             socket.connect()
         return socket
 
-    def can_be_shared(self, namespace: str, options: ManagerKeywords) -> bool:
-        """Tell whether a socket of ``namespace``, with these options of the connection, can use this one."""
-        return namespace not in self._sockets and all(
-            name in self._given and self._given[name] == value for name, value in options.items()
+    def can_be_shared(self, address: Address, options: ManagerKeywords) -> bool:
+        """Tell whether a socket of this address, with these options of the connection, can use this one."""
+        same = address._replace(namespace=self._address.namespace) == self._address
+        return (
+            same
+            and address.namespace not in self._sockets
+            and all(name in self._given and self._given[name] == value for name, value in options.items())
         )
 
     @property
@@ -314,16 +317,16 @@ class Manager:
         self._events.fire("error", error)
         for socket in list(self._sockets.values()):
             socket.not_connected(error)
-        if self._reconnecting:
+        if isinstance(error, UsageError):  # that nothing but another program can mend
+            self._reconnecting = False
+            self._give_up(error)
+        elif self._reconnecting:
             self._reconnecting = False
             self._reconnect(error)
             self._events.fire("reconnect_error", error)
         elif self.options.reconnection and self._backoff.attempts == 0 and self.ready_state == "closed":
             self._reconnect(error)
         else:
-            self._give_up(error)
-        if isinstance(error, UsageError):  # that nothing but another program can mend
-            self.close()
             self._give_up(error)
 
     # -- the end, and the next beginning
@@ -362,6 +365,8 @@ class Manager:
             self.open()
 
     def _give_up(self, error: Exception) -> None:
+        if self.alive:  # a listener has connected again
+            return
         for socket in list(self._sockets.values()):
             socket.given_up(error)
 
@@ -376,7 +381,7 @@ class Manager:
         self._stop_timer()
         if self.connection is not None:
             self.connection.close("forced close")
-        elif self.ready_state == "opening":
+        else:
             self.ready_state = "closed"
             if self._attempt is not None:
                 self._attempt.cancel()
@@ -446,6 +451,6 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
             if manager is None:
                 manager = driver.managers[key] = Manager(url, **manager_options)
                 return manager.socket(address.namespace, **socket_options)
-            if manager.can_be_shared(address.namespace, manager_options):
+            if manager.can_be_shared(address, manager_options):
                 return manager.socket(address.namespace, **socket_options)
     return Manager(url, **manager_options).socket(address.namespace, **socket_options)

@@ -381,7 +381,8 @@ class Probe:
             session = self._session
             if session.conn is not None:
                 session.conn.fire("upgrading", WebSocket(session, self._wire))
-            self._polling.pause(self._move)
+            if not self._over:  # else a listener has closed the connection
+                self._polling.pause(self._move)
         else:
             self._fail(f"not an answer to a probe: {data[:100]!r}")
 

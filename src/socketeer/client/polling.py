@@ -213,6 +213,8 @@ class Polling:
             return
         self._pausing = None
         if self._session.state is not State.CLOSED:
+            if self._session.state is State.CLOSING:  # and the close packet was left to the upgrade
+                self._queue.append(_CLOSE)
             if self._fetching is None:
                 self.start()
             self._post_soon()

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from functools import partial
 from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,11 +16,11 @@ from socketeer.adapters.base import PLAIN, Flags
 from socketeer.client.recovery import Recovery
 from socketeer.client.retries import RetryQueue
 from socketeer.client.socket_operator import ClientOperator
-from socketeer.exceptions import ConnectionRefused, Disconnected, UsageError
+from socketeer.exceptions import ConnectionRefused, Disconnected, TransportError, UsageError
 from socketeer.handling.acks import Ack, Done
 from socketeer.handling.dispatch import Dispatcher
 from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
-from socketeer.handling.handlers import Handler
+from socketeer.handling.handlers import BadArguments, Handler
 from socketeer.handling.listening import check_listened
 from socketeer.multiplex.encoded import Body, Encoded
 from socketeer.options.client import SocketOptions
@@ -63,6 +64,20 @@ class Received(tuple[str | int, list[Any]]):
         return self[1]
 
 
+class _Answers:
+    """Answer the events that came over one connection: on the next one, their ids would be those of others."""
+
+    __slots__ = ("_connection", "_socket")
+
+    def __init__(self, socket: ClientSocket, connection: ClientConnection | None) -> None:
+        self._socket = socket
+        self._connection = connection
+
+    def answer(self, args: list[Any], id: int) -> None:
+        """Send an acknowledgement, unless the connection is gone."""
+        self._socket.answer(args, id, self._connection)
+
+
 class _Disconnection:
     """Tell whether a socket is disconnected; wait for it to be."""
 
@@ -94,6 +109,7 @@ class ClientSocket(Dispatcher):
 
     __slots__ = (
         "_active",
+        "_again",
         "_asked",
         "_asking",
         "_buffer",
@@ -109,6 +125,7 @@ class ClientSocket(Dispatcher):
         "_reason",
         "_recovery",
         "_retries",
+        "_unasked",
         "auth",
         "connected",
         "id",
@@ -138,12 +155,15 @@ class ClientSocket(Dispatcher):
         self.on_end: Callable[[], object] = _do_nothing
         """Called when it will not connect by itself any more."""
         self._active = False
+        self._again = False  # whether to join anew when the answer is there that is due
         self._joining: ClientConnection | None = None  # the connection on which an answer to CONNECT is due
         self._asking: asyncio.Task[Any] | None = None  # asks the option ``auth``, where that is async
         self._recovery: Recovery | None = None
-        self._next_id = 0
+        self._next_id = 0  # for acknowledgements
+        self._unasked = 0  # the same for events that ask for none
         self._early: list[tuple[list[Any], int | None]] = []  # came before the namespace was joined
-        self._buffer: list[tuple[Encoded, int | None]] = []  # was to be sent while there was no connection
+        # What was to be sent while there was no connection, by the id of its acknowledgement or a negative number.
+        self._buffer: dict[int, tuple[Encoded, Flags]] = {}
         self._retries = RetryQueue(self) if options.retries else None
         self._inbox: deque[Received] | None = None
         self._inbox_waiters: list[asyncio.Future[None]] = []
@@ -233,6 +253,7 @@ class ClientSocket(Dispatcher):
 
     def _stop_joining(self) -> None:
         self._joining = None
+        self._again = False
         asking, self._asking = self._asking, None
         if asking is not None:
             asking.cancel()
@@ -246,7 +267,17 @@ class ClientSocket(Dispatcher):
         self._stop_joining()
         self._joining = connection
         if connection.links.get(self.nsp) is self:
-            return  # the answer is still due from the time before disconnect()
+            self._again = True  # behind the answer that is still due from the time before disconnect()
+        elif (pause := connection.pause_before(self.nsp)) > 0:
+            self._driver.wheel.call_later(pause, partial(self._join_unless, connection))
+        else:
+            self._ask_to_join(connection)
+
+    def _join_unless(self, connection: ClientConnection) -> None:
+        if self._joining is connection and self.nsp not in connection.links:
+            self._ask_to_join(connection)
+
+    def _ask_to_join(self, connection: ClientConnection) -> None:
         try:
             auth = self.auth() if callable(self.auth) else self.auth
         except Exception as error:
@@ -311,10 +342,13 @@ class ClientSocket(Dispatcher):
     # -- from the connection
 
     def accepted(self, id: str, pid: str | None) -> None:
-        """Take note that the namespace was joined: first what came early is handled, then what waits is sent."""
-        if self._joining is None:  # disconnect() was called meanwhile
-            if self.io.connection is not None:
-                self.io.connection.leave(self.nsp)
+        """Take note that the namespace was joined: first what waits is sent, then what came early is handled."""
+        connection = self.io.connection
+        if self._joining is None or self._again:  # disconnect() was called meanwhile, and perhaps connect() after it
+            if connection is not None:
+                connection.leave(self.nsp)
+                if self._again:
+                    self.join()
             return
         self._joining = self._asking = None
         if self._recovery is None and pid is not None:
@@ -323,12 +357,14 @@ class ClientSocket(Dispatcher):
         self.id = id
         self.connected = True
         self._reason = None
+        buffer, self._buffer = self._buffer, {}
+        for packet, flags in buffer.values():
+            self._write(packet, flags)
         early, self._early = self._early, []
         for args, number in early:
             self.receive_event(args, number)
-        buffer, self._buffer = self._buffer, []
-        for packet, _ in buffer:
-            self._write(packet, PLAIN)
+        if not self.connected:  # a handler has disconnected it
+            return
         if self._retries is not None:
             self._retries.go_on()
         waiters, self._connect_waiters = self._connect_waiters, []
@@ -339,9 +375,10 @@ class ClientSocket(Dispatcher):
 
     def refused(self, message: str, data: Any) -> None:
         """Take note that the server does not let the socket join."""
-        if self._joining is None:
-            return
-        self._refuse(ConnectionRefused(message, data))
+        if self._again:
+            self.join()
+        elif self._joining is not None:
+            self._refuse(ConnectionRefused(message, data))
 
     def receive_event(self, args: list[Any], id: int | None) -> None:
         """Take an event; one that comes before the answer to CONNECT waits for it."""
@@ -356,6 +393,7 @@ class ClientSocket(Dispatcher):
     def left(self, reason: str, description: str | None = None) -> None:
         """Take note that the namespace was left, or the connection lost."""
         was_connected, self.connected = self.connected, False
+        was_joining = self._joining is not None and reason != "forced close"
         self._stop_joining()
         self._early.clear()
         self.id = None
@@ -367,6 +405,8 @@ class ClientSocket(Dispatcher):
             self._tell_disconnected(reason)
             self._fail_acks()
             self._fire("disconnect", reason, description)
+        elif was_joining:
+            self._fire("connect_error", TransportError(f"the connection was lost: {description or reason}"))
         if reason == "io server disconnect":
             self.io.leave(self)
 
@@ -391,17 +431,23 @@ class ClientSocket(Dispatcher):
 
     def _report(self, error: BaseException, event: Any) -> None:
         what = "a callback" if event is None else f"a handler of {event!r}"
-        if isinstance(error, Exception) and event is not None and hasattr(error, "reason"):
+        if isinstance(error, BadArguments):
             _log.warning("%s: %s", self.nsp, error)
         else:
             _log.error("%s: %s failed", self.nsp, what, exc_info=error)
 
-    def answer(self, args: list[Any], id: int) -> None:
-        """Send an acknowledgement, from any thread. Raises ``TypeError`` for arguments that cannot be encoded."""
-        self._driver.call(self._answer, self.io.format.ack(args, self.nsp, id))
+    def _make_ack(self, id: int, handlers: int) -> Ack:
+        return Ack(_Answers(self, self.io.connection), id, handlers)
 
-    def _answer(self, packet: Encoded) -> None:
-        if self.connected:
+    def answer(self, args: list[Any], id: int, connection: ClientConnection | None = None) -> None:
+        """Send an acknowledgement, from any thread, if ``connection`` is still the one there is.
+
+        Raises ``TypeError`` for arguments that cannot be encoded.
+        """
+        self._driver.call(self._answer, self.io.format.ack(args, self.nsp, id), connection)
+
+    def _answer(self, packet: Encoded, connection: ClientConnection | None) -> None:
+        if self.connected and connection is self.io.connection:
             self._write(packet, PLAIN)
 
     # -- emitting
@@ -442,12 +488,12 @@ class ClientSocket(Dispatcher):
         """Drop the event if it cannot leave at once."""
         return ClientOperator(self).volatile
 
-    def encode(self, event: str | int, args: tuple[Any, ...]) -> Body:
+    def encode(self, event: str | int, args: tuple[Any, ...], flags: Flags) -> Body:
         """Encode an event. Raises what :meth:`emit` does."""
-        if not self.connected:
-            waiting = len(self._buffer) if self._retries is None else len(self._retries)
-            if waiting >= self.options.max_buffered_emits:
-                raise UsageError(f"emit({event!r}): more than max_buffered_emits events wait for a connection")
+        if not flags.volatile:
+            queued = len(self._buffer if self._retries is None else self._retries)
+            if queued - self.connected >= self.options.max_buffered_emits:  # with a connection the first is under way
+                raise UsageError(f"emit({event!r}): more than max_buffered_emits events wait")
         return encode_event(event, args, self.io.format, self.nsp)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
@@ -456,20 +502,28 @@ class ClientSocket(Dispatcher):
 
     def transmit(self, body: Body, flags: Flags, done: Done | None = None) -> int:
         """Send an event, or keep it until there is a connection; give the id under which its answer is awaited."""
-        id = None
-        if done is not None:
-            id = self._next_id
-            self._next_id += 1
-            self._expect_ack(id, done)
-        packet = body.event(self.nsp, id)
         connection = self.io.connection
         # Where timers were kept from firing, the connection may be long gone: then it is not safe to send.
-        if self.connected and connection is not None and not connection.session.overdue:
-            if not flags.volatile or connection.session.writable:
-                self._write(packet, flags)
-        elif not flags.volatile:
-            self._buffer.append((packet, id))
-        return -1 if id is None else id
+        sendable = self.connected and connection is not None and not (self._buffer or connection.session.overdue)
+        if flags.volatile and not (sendable and connection is not None and connection.session.writable):
+            if done is not None:
+                self._driver.call_soon(done, None)
+            return -1
+        if done is not None:
+            number = self._next_id
+            self._next_id += 1
+            self._expect_ack(number, done)
+        else:
+            self._unasked -= 1
+            number = self._unasked
+        packet = body.event(self.nsp, None if done is None else number)
+        if sendable:
+            self._write(packet, flags)
+        else:
+            if self.connected and connection is not None and not self._buffer:
+                self._driver.call_soon(connection.session.end, "ping timeout")
+            self._buffer[number] = packet, flags
+        return number
 
     def _write(self, packet: Encoded, flags: Flags) -> None:
         connection = self.io.connection
@@ -487,15 +541,13 @@ class ClientSocket(Dispatcher):
     def forget_ack(self, id: int) -> None:
         """Wait no longer for an acknowledgement; what was not sent yet is not going to be."""
         super().forget_ack(id)
-        if self._buffer:
-            self._buffer = [kept for kept in self._buffer if kept[1] != id]
+        self._buffer.pop(id, None)
 
     def _fail_acks(self) -> None:
         """Tell who waits for an acknowledgement that none will come, unless the event has not been sent yet."""
-        waiting = {id for _, id in self._buffer}
         acks, self._acks = self._acks or {}, None
         for id, done in acks.items():
-            if id in waiting:
+            if id in self._buffer:
                 self._expect_ack(id, done)
             else:
                 done(None)
@@ -561,6 +613,8 @@ class ClientSocket(Dispatcher):
     # -- events that no handler takes
 
     def _note_unheard(self, args: list[Any], ack: Ack | None) -> None:
+        if self._any and not self._asked:
+            return  # a catch-all handler has got it
         if self._inbox is None:
             self._inbox = deque()
         inbox = self._inbox

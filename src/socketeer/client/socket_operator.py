@@ -49,7 +49,7 @@ class ClientOperator:
         arguments of the acknowledgement.
         """
         socket = self._socket
-        body = socket.encode(event, args)
+        body = socket.encode(event, args, self._flags)
         if ack is None:
             if socket.retries is None or self._flags.volatile:
                 socket.call(socket.transmit, body, self._flags)
@@ -78,7 +78,7 @@ class ClientOperator:
         """
         socket = self._socket
         future = ack_future(socket.io.driver, "client")
-        stop_waiting = self._ask(socket.encode(event, args), settle(future))
+        stop_waiting = self._ask(socket.encode(event, args, self._flags), settle(future))
         try:
             return flatten(await future)
         finally:

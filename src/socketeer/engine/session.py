@@ -377,7 +377,11 @@ class Session:
     def _receive_pong(self) -> None:
         if not self.pings:
             raise PacketError("pong from the side that sends the pings")
-        if self._pinged:  # one that nobody asked for changes nothing
+        self.hear()
+
+    def hear(self) -> None:
+        """Take note that the peer lives: it has answered a heartbeat."""
+        if self._pinged:  # an answer that nobody asked for changes nothing
             self._pinged = False
             self.wheel.start(self._heartbeat, self.options.ping_interval)
 

@@ -70,6 +70,10 @@ class Dispatcher(EventListening):
 
     # -- dispatch
 
+    def _make_ack(self, id: int, handlers: int) -> Ack:
+        """Make what answers an event that so many handlers take."""
+        return Ack(self, id, handlers)
+
     def _handlers_of(self, event: Any) -> tuple[Handler, ...]:
         return () if self._handlers is None else self._handlers.by_event.get(event, ())
 
@@ -83,7 +87,7 @@ class Dispatcher(EventListening):
     def _dispatch(self, args: list[Any], id: int | None) -> None:
         event = args[0]
         handlers = self._handlers_of(event)
-        ack = None if id is None else Ack(self, id, len(handlers))
+        ack = None if id is None else self._make_ack(id, len(handlers))
         for handler in self._any:
             self._offer(handler, handler.trim(args), event, ack if handler.wants_ack else None)
         if not handlers:

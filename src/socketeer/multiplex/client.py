@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from socketeer.engine.session import Session
@@ -12,12 +13,17 @@ from socketeer.protocol.packets import Packet, PacketType
 
 __all__ = ["ClientConnection", "ClientHost", "ClientLink"]
 
+_MOMENT = 0.05
 _CONNECT: Final = PacketType.CONNECT
 _DISCONNECT: Final = PacketType.DISCONNECT
 
 
 class ClientLink(Link, Protocol):
     """Be one namespace that was joined, or that an answer is due for."""
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the answer was there."""
 
     def accepted(self, id: str, pid: str | None) -> None:
         """Take note that the namespace was joined: as ``id``, to be recovered with the secret ``pid``."""
@@ -36,7 +42,7 @@ class ClientHost(Host, Protocol):
 class ClientConnection(Connection[ClientLink]):
     """Multiplex the namespaces that one client has joined on a server."""
 
-    __slots__ = ("_joins_root", "_on_packet", "_root_joined")
+    __slots__ = ("_joins_root", "_left", "_on_packet", "_root_joined")
 
     put_out = "io server disconnect"
 
@@ -48,7 +54,10 @@ class ClientConnection(Connection[ClientLink]):
         self._on_packet: Callable[[Packet], object] | None = None
         self._joins_root = session.revision.implicit_root  # whether the server is yet to do so, unasked
         self._root_joined: Packet | None = None  # that it did, before any socket was there
+        self._left: dict[str, float] = {}  # when namespaces were left
         receive_with(self, host.format.decoder())
+        if session.pings:
+            session.receiver = _Hearing(session)
 
     def watch(self, on_packet: Callable[[Packet], object]) -> None:
         """Show every packet to ``on_packet``, before it is acted upon."""
@@ -65,14 +74,20 @@ class ClientConnection(Connection[ClientLink]):
         self._attach(namespace, link)
         if namespace == "/" and (joined := self._root_joined) is not None:
             self._root_joined = None
-            self._take_joining(joined)
+            self.session.wheel.call_later(0, partial(self._take_joining, joined))  # when it has its handlers
         elif namespace != "/" or not self._joins_root:
             self.session.write(packet.text, packet.attachments)
 
     def leave(self, namespace: str) -> None:
         """Leave a namespace and tell the server."""
         self.detach(namespace)
+        self._left[namespace] = self.session.wheel.clock()
         self._write(_DISCONNECT, namespace)
+
+    def pause_before(self, namespace: str) -> float:
+        """Give how long to wait before a namespace is joined that was left: Node's server needs a moment to notice."""
+        left = self._left.pop(namespace, None)
+        return 0.0 if left is None else left + _MOMENT - self.session.wheel.clock()
 
     def session_closed(self, reason: str, description: str | None) -> None:
         """Take note that the connection is over."""
@@ -95,10 +110,27 @@ class ClientConnection(Connection[ClientLink]):
         if namespace == "/" and self._joins_root:
             self._joins_root = False
             self._root_joined = packet if link is None else None
-        if link is None:
-            return
+        if link is None or link.connected:
+            return  # of no interest, or a second answer
         if packet.type is _CONNECT:
             link.accepted(*session.revision.read_connected(packet.data, session.id, namespace))
         else:
             self.detach(namespace)
             link.refused(*session.revision.read_refused(packet.data))
+
+
+class _Hearing:
+    """Let whatever is received count for an answer to a heartbeat: servers of revision 4 may answer late."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._receiver = session.receiver
+        self.session_closed = session.receiver.session_closed
+
+    def receive_text(self, data: bytes) -> None:
+        self._session.hear()
+        self._receiver.receive_text(data)
+
+    def receive_binary(self, data: bytes) -> None:
+        self._session.hear()
+        self._receiver.receive_binary(data)
