@@ -32,6 +32,14 @@ def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET again where the connection breaks: what the first one has fetched is lost."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        raise TransportError(f"{request.method} failed: {_describe(error)}") from error
+
+
 class SocketNetwork:
     """Be the network of the operating system."""
 
@@ -70,7 +78,7 @@ class SocketNetwork:
         aiohttp = import_aiohttp()
         try:
             async with session.request(
-                method.lower(),  # a GET would be sent again where the connection breaks, and what it fetched be lost
+                method,
                 url,
                 headers=headers,
                 data=BytesIO(body) if body else None,  # which is sent piece by piece
@@ -78,6 +86,7 @@ class SocketNetwork:
                 allow_redirects=False,
                 proxy=self._options.for_transport("polling").proxy,
                 ssl=self._options.ssl,
+                middlewares=(_once,),
             ) as response:
                 content = await self._read(response.content)
                 pairs = [(name.lower(), value) for name, value in response.headers.items()]
