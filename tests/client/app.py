@@ -135,7 +135,7 @@ def _data(socket: Socket, book: Book) -> None:
             socket.emit("flood", i, bytes([i % 256]) * size if binary else "x" * size)
 
     @socket.on("never")
-    def never(ack: Answer | None) -> None:
+    def never(*args: Any, ack: Answer | None) -> None:
         pass
 
     @socket.on("late")
