@@ -1,4 +1,4 @@
-"""The pytest plugin, with the fixture ``socketeer_client``: beside the package, so that pytest does not load that."""
+"""The pytest plugin: the fixture ``socketeer_client``. Beside the package, so that pytest does not load all of it."""
 
 from __future__ import annotations
 
