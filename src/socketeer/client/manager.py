@@ -448,9 +448,10 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
         if driver.loop is not None:
             key = f"{address.secure} {address.host} {manager_options.get('path', '/socket.io')}"
             manager = driver.managers.get(key)
-            if manager is None:
-                manager = driver.managers[key] = Manager(url, **manager_options)
+            if manager is not None and manager.can_be_shared(address, manager_options):
                 return manager.socket(address.namespace, **socket_options)
-            if manager.can_be_shared(address, manager_options):
-                return manager.socket(address.namespace, **socket_options)
+            made = Manager(url, **manager_options)
+            if manager is None or not manager.alive:  # one that is over keeps its place only where nobody wants it
+                driver.managers[key] = made
+            return made.socket(address.namespace, **socket_options)
     return Manager(url, **manager_options).socket(address.namespace, **socket_options)
