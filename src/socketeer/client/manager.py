@@ -451,7 +451,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
             if manager is not None and manager.can_be_shared(address, manager_options):
                 return manager.socket(address.namespace, **socket_options)
             made = Manager(url, **manager_options)
-            if manager is None or not manager.alive:  # one that is over keeps its place only where nobody wants it
+            if manager is None or not manager.alive:  # one that has ended is of no use to who comes later
                 driver.managers[key] = made
             return made.socket(address.namespace, **socket_options)
     return Manager(url, **manager_options).socket(address.namespace, **socket_options)
