@@ -194,9 +194,9 @@ class ClientSocket(Dispatcher):
 
     @property
     def transport(self) -> str | None:
-        """Name the transport of the moment: ``polling`` or ``websocket``."""
+        """Name the transport of the moment: ``polling`` or ``websocket``; None while it is not connected."""
         connection = self.io.connection
-        return None if connection is None else connection.session.transport.name
+        return connection.session.transport.name if self.connected and connection is not None else None
 
     # -- connecting
 
@@ -229,7 +229,7 @@ class ClientSocket(Dispatcher):
         self._end_with(Disconnected("io client disconnect"))
         if was_connected:
             self.left("io client disconnect")
-        self.io.leave(self)
+        self.io.close_if_unused()
 
     def _end_with(self, end: Exception) -> None:
         """Do not come back by itself."""
@@ -327,7 +327,7 @@ class ClientSocket(Dispatcher):
         self._end_with(error)
         self._early.clear()
         self._fire("connect_error", error)
-        self.io.leave(self)
+        self.io.close_if_unused()
 
     def not_connected(self, error: Exception) -> None:
         """Take note that an attempt to connect has failed."""
@@ -408,7 +408,7 @@ class ClientSocket(Dispatcher):
         elif was_joining:
             self._fire("connect_error", TransportError(f"the connection was lost: {description or reason}"))
         if reason == "io server disconnect":
-            self.io.leave(self)
+            self.io.close_if_unused()
 
     # -- what the dispatcher asks for
 
@@ -579,7 +579,8 @@ class ClientSocket(Dispatcher):
 
     async def _wait_connected(self) -> Self:
         if not self.connected:
-            if (not self._active and self._end is None) or not self.io.alive:
+            left = not self._active and (self._end is None or isinstance(self._end, Disconnected))
+            if left or not self.io.alive:
                 self.connect()
             if self._end is not None:
                 raise self._end
