@@ -145,7 +145,7 @@ async def transport(way: Way) -> bool:
     )
     begun: list[str | None] = []
     socket = way.connect(way.port)
-    socket.io.on("open", lambda: begun.append(socket.transport))
+    socket.io.on("open", lambda: begun.append(socket.io.engine.transport.name if socket.io.engine else None))
     async with socket:
         number = 0
         while number < 50 or socket.transport != last:

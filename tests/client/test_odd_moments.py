@@ -13,7 +13,7 @@ import pytest
 from socketeer import ClientSocket, ConnectionRefused, Disconnected, Manager, Server, Socket, TransportError, UsageError
 from socketeer import connect as connect_for_real
 from socketeer.testing import AsgiNetwork, connect, run
-from tests.client.scripted import Scripted, Visitor
+from tests.client.scripted_app import Scripted, Visitor
 from tests.client.servers import Peer, in_loop
 
 OWN_EVENTS = ("connect", "connect_error", "disconnect")

@@ -37,7 +37,7 @@ async def test_the_default_begins_with_polling_and_upgrades(server: Peer) -> Non
     @socket.io.on("open")
     def opened() -> None:
         engine: Any = socket.io.engine
-        happened.append(socket.transport)
+        happened.append(engine.transport.name)
         engine.on("upgrading", lambda transport: happened.append(f"upgrading to {transport.name}"))
         engine.on("upgrade", lambda transport: happened.append(f"upgraded to {transport.name}"))
 

@@ -275,12 +275,12 @@ class Manager:
             self._upgraded,
             self._ended,
         )
-        for last, transport in enumerate(transports, 1 - len(transports)):
+        for transport in transports:
             try:
                 await opening.run(transport)
             except TransportError as error:
                 self._had_websocket = False
-                if not last:
+                if transport == transports[-1]:
                     raise
                 _log.debug("%s over %s: %s", self.url, transport, error)
             else:
@@ -390,7 +390,7 @@ class Manager:
 
     disconnect = close
 
-    def leave(self, socket: ClientSocket) -> None:
+    def close_if_unused(self) -> None:
         """Close the connection if no socket needs it any more."""
         if not any(other.active for other in self._sockets.values()):
             self.close()

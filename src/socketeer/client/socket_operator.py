@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["GONE", "ClientOperator"]
 
 GONE = "the socket has been disconnected"
+_RETRY_PATIENCE = 10.0
+"""How long ``retries`` wait for an acknowledgement where nothing else is said, in seconds."""
 
 
 class ClientOperator:
@@ -90,7 +92,7 @@ class ClientOperator:
         if self._timeout is not None:
             return self._timeout
         options = self._socket.options
-        return options.ack_timeout if options.ack_timeout is not None or not options.retries else 10.0
+        return options.ack_timeout if options.ack_timeout is not None or not options.retries else _RETRY_PATIENCE
 
     def _ask(self, body: Body, done: Callable[[Exception | None, list[Any]], None]) -> Callable[[], None]:
         socket, flags, seconds = self._socket, self._flags, self._patience

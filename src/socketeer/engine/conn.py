@@ -1,4 +1,4 @@
-"""The connection below a socket as an application sees it: ``socket.conn``. No I/O.
+"""The connection below a socket as an application sees it: ``socket.conn``, a client's ``io.engine``. No I/O.
 
 A :class:`Conn` is made when it is first asked for, and a session whose packets nobody listens to does not know of it:
 the first listener gives the session another class, whose methods tell the listeners.
@@ -50,7 +50,7 @@ def _show(packet: EnginePacket) -> ConnPacket:
 
 
 class Conn:
-    """Be the Engine.IO connection of one client, with all its namespaces.
+    """Be the Engine.IO connection between a server and one client, with all its namespaces, as either side has it.
 
     | event | arguments | when |
     |---|---|---|
@@ -58,7 +58,7 @@ class Conn:
     | ``packet`` | ``ConnPacket`` | a packet came, before it is acted upon |
     | ``packet_create`` | ``ConnPacket`` | a packet is about to be queued |
     | ``data`` | ``str`` or ``bytes`` | a message came; ``message`` is the same |
-    | ``heartbeat`` |  | the client showed that it lives |
+    | ``heartbeat`` |  | the other side showed that it lives |
     | ``upgrading`` | transport | a WebSocket was asked for beside polling |
     | ``upgrade`` | transport | the connection moved to it |
     | ``flush`` | list of packets | these go to the transport |
@@ -85,12 +85,12 @@ class Conn:
 
     @property
     def id(self) -> str:
-        """Give the id of the session, which is a secret of this client."""
+        """Give the id of the session, which is a secret of the client."""
         return self._session.id
 
     @property
     def protocol(self) -> int:
-        """Give the revision of Engine.IO: 4, or 3 for clients 1.x and 2.x."""
+        """Give the revision of Engine.IO: 4, or 3 with clients or servers 1.x and 2.x."""
         return self._session.revision.engine
 
     @property

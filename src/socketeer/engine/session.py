@@ -47,7 +47,7 @@ class State(Enum):
 
     OPEN = "open"
     CLOSING = "closing"
-    """Closed by the server; the last packets are still to be fetched by a polling client."""
+    """Closed by this side; over polling the last packets are still on their way."""
     CLOSED = "closed"
 
     __hash__ = object.__hash__  # that of Enum is a function in Python
@@ -229,7 +229,7 @@ class Session:
             self._heartbeat, options.ping_interval if self.pings else options.ping_interval + options.ping_timeout
         )
 
-    # -- from the client
+    # -- from the peer
 
     def receive_text(self, data: bytes) -> None:
         """Take a text packet: its type digit and its data.
@@ -287,7 +287,7 @@ class Session:
         except PacketError as error:
             self.end("parse error", str(error))
 
-    # -- to the client
+    # -- to the peer
 
     @property
     def transport(self) -> Transport:
@@ -308,8 +308,8 @@ class Session:
     def close(self, reason: str = "forced close") -> None:
         """Close the session from this side, after what is queued has been sent.
 
-        The receiver is told at once. A polling client that does not fetch its last packets within ``close_timeout``
-        loses them.
+        The receiver is told at once. Over polling, last packets that have not been taken within ``close_timeout`` are
+        lost.
         """
         if self.state is not _OPEN:
             return
@@ -346,11 +346,11 @@ class Session:
         self.transport.let_go()
 
     def end_within(self, seconds: float) -> None:
-        """End a closing session whose client does not do its part; the heartbeat's timer has nothing else to do."""
+        """End a closing session whose peer does not do its part; the heartbeat's timer has nothing else to do."""
         self.wheel.start(self._heartbeat, seconds)
 
     def overflow(self, unsent: int) -> None:
-        """End a session whose client reads too slowly."""
+        """End a session whose peer reads too slowly."""
         self.end("transport error", f"{unsent} unsent bytes, more than max_buffered_bytes")
 
     # -- heartbeat

@@ -1,7 +1,7 @@
 """Handlers: functions of the application, and how an event's arguments meet their signatures.
 
-A signature is read once, when the handler is registered. What came from a client and does not fit is bad input: it is
-reported, and the handler is not called.
+A signature is read once, when the handler is registered. What came from the other side and does not fit is bad input:
+it is reported, and the handler is not called.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["BadArguments", "BadPayload", "Handler", "Handlers", "event_parameter
 
 
 class BadArguments(SocketeerError):
-    """Report an event whose arguments do not fit its handler: the fault of the client."""
+    """Report an event whose arguments do not fit its handler: the fault of the other side."""
 
     def __init__(self, event: Any, handler: str, reason: str) -> None:
         super().__init__(f"event {event!r:.100}: {handler} {reason}")
         self.event = event
         self.reason = reason
-        """What does not fit, in words that may be shown to the client."""
+        """What does not fit, in words that may be shown to the other side."""
 
     def answer(self) -> dict[str, Any]:
-        """Give what the client gets that asked for an acknowledgement."""
+        """Give what the other side gets that asked for an acknowledgement."""
         return {"error": {"name": type(self).__name__, "message": self.reason}}
 
 
@@ -46,7 +46,7 @@ class BadPayload(BadArguments):
         """Where in the argument, as ``items[0].count``; empty where it is the argument itself."""
 
     def answer(self) -> dict[str, Any]:
-        """Give what the client gets that asked for an acknowledgement."""
+        """Give what the other side gets that asked for an acknowledgement."""
         answer = super().answer()
         answer["error"].update(argument=self.argument, path=self.path)
         return answer
@@ -89,7 +89,7 @@ class Handler:
         least = max(self.least - self.bound, 0)
         most = None if self.most is None else self.most - self.bound
         takes = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-        return BadArguments(event, _name(self.function), f"takes {takes} arguments, the client sent {count}")
+        return BadArguments(event, _name(self.function), f"takes {takes} arguments, {count} came")
 
     def take(self, event: object, args: list[Any]) -> list[Any]:
         """Make the arguments of an event what the handler is to get; the list becomes its own.
@@ -106,7 +106,7 @@ class Handler:
             raise BadPayload(event, _name(self.function), misfit) from misfit.__cause__
 
     def trim(self, args: Sequence[Any]) -> list[Any]:
-        """Leave off the arguments that the handler does not declare: for events of this side, not of a client."""
+        """Leave off the arguments that the handler does not declare: for events of this side, not of the other."""
         return list(args if self.most is None else args[: self.most])
 
 

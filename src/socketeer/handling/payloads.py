@@ -1,4 +1,4 @@
-"""Typed payloads: what a client sent becomes what the annotations of a handler ask for, or is refused.
+"""Typed payloads: what came becomes what the annotations of a handler ask for, or is refused.
 
 Annotations are read once, when a handler is registered. msgspec checks builtins, dataclasses, ``TypedDict`` and
 ``msgspec.Struct``, pydantic whatever has a model or a constraint of its own in it. A parameter without annotation, or
