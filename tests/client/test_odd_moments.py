@@ -210,6 +210,7 @@ def test_an_end_before_the_answer_is_told(answer: str, reconnection: bool) -> No
         log = told(socket)
         await asyncio.sleep(60)
         back = reconnection and answer == "closed"
+        assert socket.transport == ("websocket" if back else None)
         assert [event for event, *_ in log] == ["connect_error", "connect"][: 1 + back]
         assert isinstance(log[0][1], TransportError)
         assert (socket.connected, socket.active) == (back, back)
@@ -520,3 +521,5 @@ def test_a_handler_that_cannot_decode_is_logged_with_its_traceback(caplog: pytes
 def test_a_namespace_with_a_comma(make: Callable[[str], Any], comma: str) -> None:
     with pytest.raises(UsageError, match="comma"):
         make(f"http://127.0.0.1:9/a{comma}b")
+    with pytest.raises(UsageError, match="comma"):
+        Manager("http://127.0.0.1:9").socket("/a,b")

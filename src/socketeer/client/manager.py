@@ -106,8 +106,13 @@ class Manager:
     # -- sockets
 
     def socket(self, namespace: str = "/", **options: Unpack[SocketKeywords]) -> ClientSocket:
-        """Give the socket of a namespace, which is made when it is first asked for, and connects."""
+        """Give the socket of a namespace, which is made when it is first asked for, and connects.
+
+        Raises ``UsageError`` for a name with a comma, which the protocol has no place for.
+        """
         check_socket_keywords(options, "socket")
+        if "," in namespace:
+            raise UsageError(f"a namespace has no comma, but {namespace!r} has")
         if not namespace.startswith("/"):
             namespace = f"/{namespace}"
         socket = self._sockets.get(namespace)
