@@ -227,7 +227,7 @@ def test_timeouts(transport: str, server: Running) -> None:
             with pytest.raises(AckTimeout):
                 await socket.timeout(0.01).emit_with_ack("never")
             assert not socket._acks
-            assert socket._inbox_waiters + socket._disconnect_waiters == []
+            assert socket.inbox.waiters + socket._disconnect_waiters == []
             assert await socket.emit_with_ack("back", "still here") == "still here"
         await eventually_alone(before)
 

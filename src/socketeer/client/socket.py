@@ -6,13 +6,13 @@ import asyncio
 import inspect
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import partial
 from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from socketeer.adapters.base import PLAIN, Flags
+from socketeer.client.inbox import Inbox, Received
 from socketeer.client.recovery import Recovery
 from socketeer.client.retries import RetryQueue
 from socketeer.client.socket_operator import ClientOperator
@@ -35,33 +35,9 @@ __all__ = ["ClientSocket", "Received"]
 _log = logging.getLogger("socketeer.client")
 
 _OWN_EVENTS = frozenset({"connect", "connect_error", "disconnect"})
-_KEPT_UNASKED = 1000
-"""How many of the latest events wait for somebody to ask for them, before anybody has."""
 
 
 def _do_nothing() -> None: ...
-
-
-class Received(tuple[str | int, list[Any]]):
-    """Hold an event that was received: its name and its arguments."""
-
-    ack: Ack | None
-    """How to answer it, if the server wants to know."""
-
-    def __new__(cls, event: str | int, args: list[Any], ack: Ack | None) -> Self:
-        received = super().__new__(cls, (event, args))
-        received.ack = ack
-        return received
-
-    @property
-    def event(self) -> str | int:
-        """Give the name."""
-        return self[0]
-
-    @property
-    def args(self) -> list[Any]:
-        """Give the arguments."""
-        return self[1]
 
 
 class _Answers:
@@ -110,18 +86,14 @@ class ClientSocket(Dispatcher):
     __slots__ = (
         "_active",
         "_again",
-        "_asked",
         "_asking",
         "_buffer",
         "_connect_waiters",
         "_disconnect_waiters",
         "_early",
         "_end",
-        "_inbox",
-        "_inbox_waiters",
         "_joining",
         "_next_id",
-        "_overrun",
         "_reason",
         "_recovery",
         "_retries",
@@ -129,6 +101,7 @@ class ClientSocket(Dispatcher):
         "auth",
         "connected",
         "id",
+        "inbox",
         "io",
         "nsp",
         "on_end",
@@ -165,10 +138,7 @@ class ClientSocket(Dispatcher):
         # What was to be sent while there was no connection, by the id of its acknowledgement or a negative number.
         self._buffer: dict[int, tuple[Encoded, Flags]] = {}
         self._retries = RetryQueue(self) if options.retries else None
-        self._inbox: deque[Received] | None = None
-        self._inbox_waiters: list[asyncio.Future[None]] = []
-        self._asked = False  # whether anybody has asked for events that no handler takes
-        self._overrun = False
+        self.inbox = Inbox(options.max_waiting_events)
         self._connect_waiters: list[asyncio.Future[None]] = []
         self._disconnect_waiters: list[asyncio.Future[str]] = []
         self._reason: str | None = None  # for the last disconnection
@@ -242,7 +212,7 @@ class ClientSocket(Dispatcher):
                 waiter.set_exception(end)
         if not self.connected:
             self._tell_disconnected(str(end))
-        self._wake_inbox()
+        self.inbox.wake()
         self.on_end()
 
     def _tell_disconnected(self, reason: str) -> None:
@@ -614,26 +584,8 @@ class ClientSocket(Dispatcher):
     # -- events that no handler takes
 
     def _note_unheard(self, args: list[Any], ack: Ack | None) -> None:
-        if self._any and not self._asked:
-            return  # a catch-all handler has got it
-        if self._inbox is None:
-            self._inbox = deque()
-        inbox = self._inbox
-        if not self._asked:
-            if len(inbox) >= _KEPT_UNASKED:
-                inbox.popleft()
-        elif len(inbox) >= self.options.max_waiting_events:
-            self._overrun = True
-            self._wake_inbox()
-            return
-        inbox.append(Received(args[0], args[1:], ack))
-        self._wake_inbox()
-
-    def _wake_inbox(self) -> None:
-        waiters, self._inbox_waiters = self._inbox_waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self.inbox.asked or not self._any:  # else a catch-all handler has got it
+            self.inbox.put(Received(args[0], args[1:], ack))
 
     def __aiter__(self) -> Self:
         """Give the events that no handler takes, as pairs of a name and a list of arguments.
@@ -642,11 +594,11 @@ class ClientSocket(Dispatcher):
         when the socket is disconnected and will not come back by itself. Raises ``UsageError`` where more than
         ``max_waiting_events`` events wait: those behind them are lost.
         """
-        self._asked = True
+        self.inbox.asked = True
         return self
 
     async def __anext__(self) -> Received:
-        received = await self._next()
+        received = await self.inbox.next(self._is_active)
         if received is None:
             raise StopAsyncIteration
         return received
@@ -657,18 +609,10 @@ class ClientSocket(Dispatcher):
         Raises ``TimeoutError`` after so many seconds, and ``Disconnected`` where the socket will not come back.
         """
         async with asyncio.timeout(timeout):
-            received = await self._next()
+            received = await self.inbox.next(self._is_active)
         if received is None:
             raise Disconnected(str(self._end or "not connected"))
         return received
 
-    async def _next(self) -> Received | None:
-        self._asked = True
-        while not self._inbox:
-            if self._overrun:
-                self._overrun = False
-                raise UsageError("more than max_waiting_events events wait: further ones were lost")
-            if not self._active:
-                return None
-            await self._wait(self._inbox_waiters)
-        return self._inbox.popleft()
+    def _is_active(self) -> bool:
+        return self._active
