@@ -123,7 +123,7 @@ class ClientSocket(Listening):
         Raises ``ConnectionRefused`` where the server refuses it, and ``TransportError`` where it cannot connect and
         will not try again: that is, with ``reconnection`` off, or after ``reconnection_attempts``.
         """
-        self._portal.run(self._socket.__aenter__)
+        self._portal.run(_connected, self._socket)
         return self
 
     open = connect
@@ -282,6 +282,11 @@ class Manager:
         return self._manager.waits
 
     @property
+    def next_attempt(self) -> float | None:
+        """Give the seconds until the next attempt to connect; None where none is due."""
+        return self._portal.call(lambda: self._manager.next_attempt)
+
+    @property
     def engine(self) -> Conn | None:
         """Give the Engine.IO connection of the moment: its id, its transport, its events; None where there is none."""
         conn = self._portal.call(lambda: self._manager.engine)
@@ -381,6 +386,11 @@ def connect_through(portal: Portal, url: str, **options: Unpack[ConnectOptions])
 async def _connect(url: str, options: Any) -> AsyncSocket:
     socket = connect_async(url, **options)
     return await socket.__aenter__() if socket.io.options.auto_connect else socket
+
+
+async def _connected(socket: AsyncSocket) -> None:
+    socket.connect()
+    await socket.__aenter__()
 
 
 async def _within(seconds: float | None, function: Callable[[], Awaitable[T]]) -> T:

@@ -187,10 +187,13 @@ class BackgroundPortal:
         for wait in list(self._waits):
             if wait.in_handler:
                 wait.settle(None, SystemExit())
-        farewells = [asyncio.ensure_future(take_leave(manager)) for manager in list(self._managers)]
+        managers = list(self._managers)
+        farewells = [asyncio.ensure_future(take_leave(manager)) for manager in managers]
         try:
             if farewells:
-                await asyncio.wait(farewells, timeout=_FAREWELL)
+                _, late = await asyncio.wait(farewells, timeout=_FAREWELL)
+                for manager in managers if late else ():
+                    await manager.abort()
             if rest := asyncio.all_tasks() - {asyncio.current_task()}:
                 await asyncio.wait(rest, timeout=_REST)
         finally:
