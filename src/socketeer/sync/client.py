@@ -100,7 +100,7 @@ class ClientSocket(Listening):
 
     @property
     def transport(self) -> str | None:
-        """Name the transport of the moment: ``polling`` or ``websocket``."""
+        """Name the transport of the moment: ``polling`` or ``websocket``; None while it is not connected."""
         return self._socket.transport
 
     @property
