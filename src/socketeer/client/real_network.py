@@ -210,6 +210,6 @@ def _deafen(wire: Wire) -> Sink:
 def _refused(error: WSHandshakeError) -> TransportError:
     body = (error.raw_body or b"").decode(errors="replace")[:_MOST_SHOWN]
     status = None if error.response is None else int(error.response.status)
-    if status is None:
+    if status in (None, 101):
         return TransportError(f"WebSocket failed: {_describe(error)}")
     return TransportError(f"WebSocket refused: HTTP {status} {body}".rstrip(), status, body)
