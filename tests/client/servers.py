@@ -128,11 +128,11 @@ class Farm:
         self._stack.close()
 
 
-async def eventually(condition: Callable[[], object], patience: float = 5.0) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + patience
+async def eventually(condition: Callable[[], object], what: str = "") -> None:
+    """Wait until a condition holds; ``what`` says of what."""
+    end = time.monotonic() + PATIENCE / 2
     while not condition():
-        assert time.monotonic() < end, "it never came to be"
+        assert time.monotonic() < end, f"it never came to be: {what}"
         await asyncio.sleep(0.002)
 
 
