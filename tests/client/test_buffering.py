@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -182,7 +183,8 @@ async def test_retries(server: Peer, transport: str) -> None:
         assert await socket.emit_with_ack("fail n times", f"{key} b", 0) == 5
         with pytest.raises(AckTimeout):
             await socket.timeout(0.02).emit_with_ack("never")
-        assert await socket.volatile.timeout(5).emit_with_ack("echo", 4) in (4, None)
+        with contextlib.suppress(Disconnected):  # it is dropped where something else is on its way
+            assert await socket.volatile.timeout(5).emit_with_ack("echo", 4) == 4
 
 
 @in_loop
