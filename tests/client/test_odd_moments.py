@@ -479,7 +479,8 @@ def time_of_ends(count: int, cancel: bool) -> float:
 @pytest.mark.parametrize("cancel", [False, True])
 def test_ending_many_waits_takes_no_quadratic_time(cancel: bool) -> None:
     few = min(time_of_ends(1000, cancel) for _ in range(2))
-    assert time_of_ends(8000, cancel) < 24 * few  # quadratic time would be 64 times as long
+    # Quadratic time would be 64 times as long, each time; a busy machine is only now and then.
+    assert any(time_of_ends(8000, cancel) < 24 * few for _ in range(3))
 
 
 def test_events_that_a_catch_all_has_taken_are_not_kept() -> None:
