@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.options import attempt, count, ready
+from bench.options import attempt, count, names, ready, seconds
 from bench.proc import allow_open_files, pin, two_cores
 from bench.report.results import machine
 from bench.report.tables import Table, as_text, where
@@ -32,7 +32,7 @@ LIBRARIES: dict[str, tuple[str, str, str]] = {
 """The title of a library, the Python that has it, and its program."""
 WAYS = ("websocket", "polling,websocket", "polling")
 """Lists of transports: the second one upgrades."""
-_IDLE, _ASKING, _BROADCASTS = 10.0, 3.0, 30
+_BROADCASTS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,16 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench clients", description=__doc__)
     parser.add_argument("--clients", type=count, default=1000, help="clients in one process (1000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often to measure; medians are shown (3)")
+    parser.add_argument("--idle", type=seconds, default=10.0, help="seconds to watch idle clients (10)")
+    parser.add_argument("--seconds", type=seconds, default=3.0, help="seconds to ask for acknowledgements (3)")
+    parser.add_argument("--libraries", type=names(LIBRARIES), default=[*LIBRARIES], help="of " + ",".join(LIBRARIES))
     parser.add_argument("--json", type=Path, default=HERE / "clients.json", help="where to write the figures")
     options = parser.parse_args(argv)
     if not ready():
         return 2
     allow_open_files()
     found: dict[str, dict[str, Crowd]] = {}
-    code = attempt(lambda: found.update(measure(options.clients, options.rounds)))
+    code = attempt(lambda: found.update(measure(options)))
     if found:
         facts = {
             "machine": machine(),
@@ -86,20 +89,22 @@ def tables(facts: dict[str, Any]) -> list[Table]:
 
 def _cells(crowd: dict[str, float]) -> list[str]:
     memory, *times = crowd.values()
-    return [f"{memory / 1000:.1f}", *(f"{seconds * 1e6:.3g}" for seconds in times)]
+    return [f"{memory / 1000:.1f}", *(f"{each * 1e6:,.3g}" for each in times)]
 
 
-def measure(clients: int, rounds: int) -> dict[str, dict[str, Crowd]]:
+def measure(options: argparse.Namespace) -> dict[str, dict[str, Crowd]]:
     """Return the medians for each way and library, measured in turn."""
-    for target in (TARGETS["fast"], TARGETS["python-socketio"]):
-        install(target)
-    found: dict[str, dict[str, list[Crowd]]] = {way: {name: [] for name in LIBRARIES} for way in WAYS}
+    libraries: list[str] = options.libraries
+    if "python-socketio" in libraries:
+        install(TARGETS["python-socketio"])
+    found: dict[str, dict[str, list[Crowd]]] = {way: {name: [] for name in libraries} for way in WAYS}
     server, load = two_cores()
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for way in WAYS:
-            for name in LIBRARIES:
+            for name in libraries:
                 with running(TARGETS["fast"], server, "heartbeats") as served:
-                    found[way][name].append(_crowd(name, f"http://127.0.0.1:{served.port}", clients, way, load))
+                    url = f"http://127.0.0.1:{served.port}"
+                    found[way][name].append(_crowd(options, name, url, way, load))
     return {way: {name: _median(crowds) for name, crowds in by_name.items()} for way, by_name in found.items()}
 
 
@@ -108,17 +113,15 @@ def _median(crowds: Sequence[Crowd]) -> Crowd:
     return Crowd(*(median(column) for column in columns))
 
 
-def _crowd(name: str, url: str, clients: int, way: str, core: int | None) -> Crowd:
-    with _process(name, url, clients, way, core) as (tell, hear):
+def _crowd(options: argparse.Namespace, name: str, url: str, way: str, core: int | None) -> Crowd:
+    with _process(name, url, options.clients, way, core) as (tell, hear):
         begun = hear()
-        tell(f"idle {_IDLE}")
-        idle = hear()
-        tell(f"ask {_ASKING}")
-        asking = hear()
-        tell(f"broadcast {_BROADCASTS}")
-        receiving = hear()
-    per_event = [figures["cpu"] / figures["events"] for figures in (idle, asking, receiving)]
-    return Crowd(begun["memory"], begun["connecting"], per_event[0] / _IDLE, *per_event[1:])
+        steps = []
+        for step in (f"idle {options.idle}", f"ask {options.seconds}", f"broadcast {_BROADCASTS}"):
+            tell(step)
+            steps.append(hear())
+    idle, *others = [figures["cpu"] / figures["events"] for figures in steps]
+    return Crowd(begun["memory"], begun["connecting"], idle / options.idle, *others)
 
 
 @contextmanager

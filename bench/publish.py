@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bench import clients as crowds
 from bench import plot, saturation, soak, startup
 from bench.report.results import Results, read
 from bench.report.summary import OURS, label
@@ -58,7 +59,7 @@ def blocks(folder: Path) -> dict[str, str]:
         found["run"] = _run(results)
         found["aims"] = as_markdown(aims(results.verdicts, titles=True))
         found["figures"] = "\n".join(map(as_markdown, short(results, titles=True)))
-    makers = {"saturation": _saturation, "growth": _growth, "soak": _soak, "startup": _startup}
+    makers = {"saturation": _saturation, "growth": _growth, "soak": _soak, "startup": _startup, "clients": _clients}
     for name, make in makers.items():
         if (path := folder / f"{name}.json").exists():
             found[name] = make(json.loads(path.read_text()))
@@ -103,6 +104,10 @@ def _growth(facts: dict[str, Any]) -> str:
 
 def _soak(facts: dict[str, Any]) -> str:
     return "\n\n".join([f"The load: {facts['load']}.", " ".join(soak.sentences(facts))])
+
+
+def _clients(facts: dict[str, Any]) -> str:
+    return "\n".join([f"Measured on {where(facts['machine'])}.\n", *map(as_markdown, crowds.tables(facts))])
 
 
 def _startup(facts: dict[str, Any]) -> str:

@@ -118,7 +118,7 @@ def test_drawings_ask_for_nothing_else() -> None:
 
 def test_the_manual_has_a_place_for_every_block(tmp_path: Path) -> None:
     page = publish.PAGE.read_text()
-    names = ("run", "aims", "figures", "saturation", "growth", "soak", "startup")
+    names = ("run", "aims", "figures", "saturation", "growth", "soak", "startup", "clients")
     filled = publish.fill(page, {name: f"new {name}" for name in names})
     assert [name for name in names if f"<!-- bench:{name} -->\n\nnew {name}\n\n<!-- /bench:{name} -->" in filled] == [
         *names

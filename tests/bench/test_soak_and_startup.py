@@ -37,3 +37,11 @@ def test_startup_measures_imports_starts_and_first_requests(tmp_path: Path) -> N
     assert found["imports"]["fast"]["modules"] > 100
     assert len(found["costliest"]) == 10
     assert min(found["starts"]["fast"].values()) > 0
+
+
+def test_crowds_of_clients_are_measured_over_each_way(tmp_path: Path) -> None:
+    options = ("--clients", "10", "--rounds", "1", "--idle", "0.2", "--seconds", "0.2", "--libraries", "socketeer")
+    found = written_by(tmp_path / "clients.json", "clients", *options)
+    assert [*found["ways"]] == ["websocket", "polling,websocket", "polling"]
+    for way in found["ways"].values():
+        assert min(way["socketeer"]["connecting"], way["socketeer"]["asking"], way["socketeer"]["receiving"]) > 0
