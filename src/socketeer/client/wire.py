@@ -77,7 +77,7 @@ class ClientWire(InflatingWire):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End: the connection is gone."""
-        if transport.is_close_frame_sent and not self._closing:  # picows itself found the server at fault
+        if transport.is_close_frame_sent:  # perhaps by picows itself, which has found the server at fault
             ignore_failure(transport)
         super().on_ws_disconnected(transport)
 
