@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -30,6 +31,21 @@ def import_aiohttp() -> ModuleType:
     return aiohttp
 
 
+@functools.cache
+def _response_class() -> type[aiohttp.ClientResponse]:
+    class Response(import_aiohttp().ClientResponse):  # type: ignore[misc]  # it is imported late
+        """Lose the connection at once where the response is given up: TLS would take leave after the program's end."""
+
+        def close(self) -> None:
+            connection = self.connection
+            transport = None if connection is None else connection.transport
+            super().close()
+            if transport is not None:
+                transport.abort()
+
+    return Response
+
+
 class HttpPool:
     """Hold the session of aiohttp for as long as somebody needs it."""
 
@@ -43,7 +59,9 @@ class HttpPool:
         if self._session is None:
             aiohttp = import_aiohttp()
             connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False, keepalive_timeout=_KEPT)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), response_class=_response_class()
+            )
         self._users += 1
         assert self._session is not None
         return self._session

@@ -88,7 +88,11 @@ class SocketNetwork:
                 ssl=self._options.ssl,
                 middlewares=(_once,),
             ) as response:
-                content = await self._read(response.content)
+                try:
+                    content = await self._read(response.content)
+                except BaseException:
+                    response.close()
+                    raise
                 pairs = [(name.lower(), value) for name, value in response.headers.items()]
                 return HttpResponse(response.status, pairs, content)
         except TransportError:
