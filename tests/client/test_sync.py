@@ -21,7 +21,7 @@ from tests.client.servers import TRANSPORTS, Farm, Peer
 
 BETWEEN_FLOORS = {
     "ClientSocket": {
-        *("accepted", "answer", "call", "call_back", "encode", "forget_ack", "given_up", "join", "left"),
+        *("accepted", "answer", "call", "call_back", "encode", "forget_ack", "given_up", "inbox", "join", "left"),
         *(
             "not_connected",
             "on_end",
@@ -34,7 +34,7 @@ BETWEEN_FLOORS = {
         ),
     },
     "ClientOperator": set(),
-    "Manager": {"abort", "can_be_shared", "connection", "connection_closed", "driver", "format", "leave"},
+    "Manager": {"abort", "can_be_shared", "connection", "connection_closed", "driver", "close_if_unused", "format"},
     "Conn": {"created", "done", "ended", "ending", "fire", "flushed", "flushing", "forward", "read"},
 }
 OWN = {"ClientSocket": {"asynchronous"}, "Manager": {"know", "of"}}
@@ -152,6 +152,16 @@ def test_a_socket_can_wait_to_be_told_to_connect(ours: Peer) -> None:
     assert socket.emit_with_ack("attempts", "/admin")[-2:] == [{"token": "wrong"}, {"token": "secret"}]
     socket.disconnect()
     assert socket.disconnected
+
+
+def test_a_socket_that_is_put_out_at_once_does_not_connect_again_by_itself(ours: Peer) -> None:
+    socket = connect(ours)
+    socket.emit("bye")
+    assert socket.wait_disconnected(5) == "io server disconnect"
+    with socket:  # which would have been the same statement
+        assert socket.disconnected
+    with socket:
+        assert socket.connected
 
 
 def test_functions_among_the_options_may_wait(ours: Peer) -> None:

@@ -23,7 +23,8 @@ from socketeer.options.client import (
 )
 from socketeer.sync.conn import Conn
 from socketeer.sync.listening import Listening
-from socketeer.sync.portal import Ended, Portal, background
+from socketeer.sync.portal import Ended, Portal
+from socketeer.sync.process import background
 from socketeer.sync.socket_operator import ClientOperator
 from socketeer.sync.threads import Worker, bare
 
@@ -46,6 +47,7 @@ class ClientSocket(Listening):
         self._worker = Worker(f"socketeer.sync handlers of {socket.nsp}", lambda: socket.active)
         self._io = portal.call(Manager.of, portal, socket.io)
         self._io.know(self)
+        self._awaited = False  # whether connect() has given it, and nothing was done with it yet
         socket.on_end = self._worker.wake
 
     def __repr__(self) -> str:
@@ -123,6 +125,7 @@ class ClientSocket(Listening):
         Raises ``ConnectionRefused`` where the server refuses it, and ``TransportError`` where it cannot connect and
         will not try again: that is, with ``reconnection`` off, or after ``reconnection_attempts``.
         """
+        self._awaited = False
         self._portal.run(_connected, self._socket)
         return self
 
@@ -133,14 +136,18 @@ class ClientSocket(Listening):
 
         Does not wait until what was emitted has been sent: ``with`` does, and the end of the program.
         """
+        self._awaited = False
         self._portal.call(self._socket.disconnect)
         return self
 
     close = disconnect
 
     def __enter__(self) -> Self:
-        """Connect; see :meth:`connect`."""
-        return self.connect()
+        """Connect; see :meth:`connect`. Does nothing where :func:`connect` has done so just now."""
+        if not self._awaited:
+            return self.connect()
+        self._awaited = False
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -380,12 +387,14 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
 
 def connect_through(portal: Portal, url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:
     """Connect in the event loop that a portal leads into; see :func:`connect`."""
-    return ClientSocket(portal, portal.run(_connect, url, _in_threads(options)))
+    socket = ClientSocket(portal, portal.run(_connect, url, _in_threads(options)))
+    socket._awaited = options.get("auto_connect", True)
+    return socket
 
 
 async def _connect(url: str, options: Any) -> AsyncSocket:
     socket = connect_async(url, **options)
-    return await socket.__aenter__() if socket.io.options.auto_connect else socket
+    return await socket.__aenter__() if options.get("auto_connect", True) else socket
 
 
 async def _connected(socket: AsyncSocket) -> None:

@@ -1,18 +1,15 @@
 """Where blocking code meets the event loop: a portal runs there what a thread asks for, while the thread waits.
 
-The one that programs use has an event loop in a thread of its own, the same for all. It begins with the first
-connection and ends behind the last of the program's own threads, when the servers have been told.
+The one that programs use has an event loop in a thread of its own. It ends when the servers have been told.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import enum
 import functools
 import logging
-import os
 import sys
 import threading
 import weakref
@@ -22,16 +19,16 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from socketeer.client.manager import Manager
 from socketeer.client.socket import ClientSocket
 from socketeer.exceptions import UsageError
-from socketeer.sync.threads import close_threads, forget_threads, join_threads, works_here
+from socketeer.sync.threads import close_threads, join_threads, works_here
 
-__all__ = ["BackgroundPortal", "Ended", "Portal", "background", "take_leave"]
+__all__ = ["BackgroundPortal", "Ended", "Portal", "take_leave"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("socketeer.client")
 
-_FAREWELL: Final = 1.0
+_FAREWELL: Final = 1.25
 """How long, at the end of the program, the servers may take to be told."""
 _REST: Final = 0.25
 """How long what else runs in the event loop may take then."""
@@ -278,45 +275,3 @@ def _end_here() -> None:
     if threading.current_thread().daemon:
         threading.Event().wait()  # until the interpreter has ended
     raise Ended("the program ends, and its connections have been closed")
-
-
-_lock = threading.Lock()
-_shared: BackgroundPortal | None = None
-_inherited: list[BackgroundPortal] = []
-_exiting = False
-
-
-def background() -> BackgroundPortal:
-    """Give the portal that this process shares, which begins when it is first asked for."""
-    global _shared
-    with _lock:
-        if _shared is None:
-            if _exiting:
-                raise Ended("the program ends: it is too late to connect")
-            _shared = BackgroundPortal()
-        return _shared
-
-
-# Not earlier: threading's own callbacks are called before the threads of the program, which may use it, have ended.
-@atexit.register
-def _at_exit() -> None:
-    global _exiting
-    _exiting = True
-    if _shared is not None:
-        _shared.close()
-    for inherited in _inherited:
-        inherited.bury()
-
-
-def _forked() -> None:
-    global _lock, _shared
-    _lock = threading.Lock()
-    forget_threads()
-    if _shared is not None:
-        _shared.forked()
-        _inherited.append(_shared)  # its sockets are open in the other process
-        _shared = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
