@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from socketeer.exceptions import AckTimeout, Disconnected, TransportError
 from tests.client.servers import TRANSPORTS, eventually
 from tests.client.stepping import LOOPS, Stepping, eventually_alone, open_sockets, sweep, watching
 from tests.support.backend import ROOT, ServerProcess
+from tests.support.certificate import make_certificate
 from tests.support.proxy import proxying
 from tests.support.serving import Running, serving
 
@@ -105,6 +107,13 @@ async def use(socket: ClientSocket, transport: str) -> None:
         assert await socket.emit_with_ack("back", "x") == "x"
 
 
+def steps_of(loop_name: str, transport: str) -> dict[str, int]:
+    """Say which steps to try: with polling, where there are many, every other one on either event loop."""
+    if transport == "websocket":
+        return {"first": 1, "stride": 1}
+    return {"first": 1 + list(LOOPS).index(loop_name), "stride": len(LOOPS)}
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_a_task_is_cancelled_at_any_step(loop_name: str, transport: str, io: Server, server: Running) -> None:
@@ -122,7 +131,7 @@ def test_a_task_is_cancelled_at_any_step(loop_name: str, transport: str, io: Ser
             task.result()
         return not task.cancelled()
 
-    assert sweep(loop_name, program) > 20
+    assert sweep(loop_name, program, **steps_of(loop_name, transport)) > 20
     check_that_all_are_gone(io, server)
 
 
@@ -145,8 +154,25 @@ def test_the_program_ends_at_any_step(loop_name: str, transport: str, io: Server
             visiting.result()
         return visiting.done()
 
-    assert sweep(loop_name, program) > 20
+    assert sweep(loop_name, program, **steps_of(loop_name, transport)) > 20
     check_that_all_are_gone(io, server)
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_the_program_ends_at_any_step_of_tls(transport: str, io: Server, tmp_path: Path) -> None:
+    """On uvloop a connection that is given up within the handshake of TLS may complain of itself."""
+
+    async def program(loop: Stepping, steps: int) -> bool:
+        end = asyncio.Event()
+        socket = connect(secure.url, transports=TRANSPORTS[transport], ssl=False)
+        answer, ending = asyncio.create_task(socket.emit_with_ack("back", 1)), asyncio.create_task(end.wait())
+        loop.act_after(steps, end.set)
+        await asyncio.wait([answer, ending], return_when=asyncio.FIRST_COMPLETED)
+        return answer.done()
+
+    cert, key = make_certificate(tmp_path)
+    with serving(io, ssl_certfile=cert, ssl_keyfile=key) as secure:
+        assert sweep("asyncio", program) > 5
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -201,6 +227,25 @@ def test_one_of_two_that_share_a_connection_is_cancelled(transport: str, io: Ser
 
     assert sweep("asyncio", program, stride=2) > 10
     check_that_all_are_gone(io, server)
+
+
+def test_who_is_cancelled_does_not_wait_for_those_it_shares_a_connection_with() -> None:
+    async def visit(url: str) -> None:
+        async with connect(url, transports=["websocket"]):
+            pass
+
+    async def main(url: str) -> None:
+        before = open_sockets()
+        tasks = [asyncio.create_task(visit(url + path)) for path in ("/", "/other")]
+        await eventually(lambda: len(open_sockets() - before) == 1)  # nobody answers it
+        for task in tasks:
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+            assert task.cancelled()
+        await eventually_alone(before)
+
+    with sockets.create_server(("127.0.0.1", 0)) as listener:
+        asyncio.run(main(f"http://127.0.0.1:{listener.getsockname()[1]}"))
 
 
 # -- timeouts
