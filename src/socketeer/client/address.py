@@ -97,11 +97,15 @@ class Cookies:
 
     def _set(self, header: str) -> None:
         pair, *rest = header.split(";")
-        name, equals, value = pair.strip().partition("=")
+        name, equals, value = pair.partition("=")
         attributes = {key.strip().lower(): text.strip() for key, _, text in (part.partition("=") for part in rest)}
         path = attributes.get("path", "")
-        if equals and name and (not path.startswith("/") or f"{self._path}/".startswith(f"{path.rstrip('/')}/")):
-            self._cookies[name] = (value, _end(attributes))
+        if (
+            equals
+            and name.strip()
+            and (not path.startswith("/") or f"{self._path}/".startswith(f"{path.rstrip('/')}/"))
+        ):
+            self._cookies[name.strip()] = (value.strip(), _end(attributes))
 
 
 def _end(attributes: Mapping[str, str]) -> float:

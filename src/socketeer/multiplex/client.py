@@ -107,9 +107,9 @@ class ClientConnection(Connection[ClientLink]):
         session = self.session
         namespace, _ = socket_json.split_query(packet.namespace)
         link = self.links.get(namespace)
-        if namespace == "/" and self._joins_root:
+        if namespace == "/" and session.revision.implicit_root:
             self._joins_root = False
-            self._root_joined = packet if link is None else None
+            self._root_joined = packet if link is None and packet.type is _CONNECT else None
         if link is None or link.connected:
             return  # of no interest, or a second answer
         if packet.type is _CONNECT:

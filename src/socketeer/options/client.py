@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import ssl
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast
@@ -211,7 +212,7 @@ class ManagerOptions:
     def for_transport(self, name: str) -> ManagerOptions:
         """Give the options as they are for one transport."""
         special = (self.transport_options or {}).get(name)
-        return dataclasses.replace(self, transport_options=None, **special) if special else self
+        return dataclasses.replace(self, transports=(name,), transport_options=None, **special) if special else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,19 +246,22 @@ def split_options(keywords: Mapping[str, Any], caller: str) -> tuple[ManagerKeyw
 
 def check_manager_keywords(keywords: Mapping[str, Any], caller: str) -> None:
     """Raise TypeError for an option that a manager does not have."""
-    _check_known(keywords, _MANAGER_CHECKS, caller)
+    _check_known(keywords, _MANAGER_CHECKS, caller, dict.fromkeys(_SOCKET_CHECKS, "each of its sockets"))
 
 
 def check_socket_keywords(keywords: Mapping[str, Any], caller: str) -> None:
     """Raise TypeError for an option that a socket does not have."""
-    _check_known(keywords, _SOCKET_CHECKS, caller)
+    _check_known(keywords, _SOCKET_CHECKS, caller, dict.fromkeys(_MANAGER_CHECKS, "its manager"))
 
 
-def _check_known(keywords: Mapping[str, Any], names: Iterable[str], caller: str) -> None:
+def _check_known(
+    keywords: Mapping[str, Any], names: Iterable[str], caller: str, others: Mapping[str, str] | None = None
+) -> None:
     known = list(names)
     for name in keywords:
         if name not in known:
-            raise TypeError(f"{caller}() has no option {name!r}{nearest(name, known)}")
+            hint = f": {others[name]} has" if others and name in others else nearest(name, known)
+            raise TypeError(f"{caller}() has no option {name!r}{hint}")
 
 
 # -- checks
@@ -270,8 +274,8 @@ def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 def _is_delay(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"option {name!r} takes a number of seconds, not {value!r}")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"option {name!r} must be a finite number of seconds that is not negative, not {value!r}")
+    if not 0 <= value <= sys.float_info.max:  # an int may be larger
+        raise ValueError(f"option {name!r} must be a finite number of seconds that is not negative, not {value!r:.100}")
     return float(value)
 
 
@@ -349,7 +353,7 @@ def _are_transport_options(name: str, value: Any) -> Any:
         for option in options:
             if option not in TransportOptions.__annotations__:
                 raise TypeError(f"option {name!r} has no {option!r}{nearest(option, TransportOptions.__annotations__)}")
-        ManagerOptions(**options)
+        ManagerOptions(transports=[transport], **options)
     return value
 
 
