@@ -122,7 +122,7 @@ async def check(peer: Peer, fault: Fault) -> None:
         survives = fault.step < HANDED_OVER
         await eventually(lambda: survives or reasons)
         await socket
-        await eventually(lambda: socket.transport == ("polling" if survives else "websocket"), PATIENCE)
+        await eventually(lambda: socket.transport == ("polling" if survives else "websocket"))
         recorded = [number for its, number in await socket.emit_with_ack("recorded") if its == tag]
         if survives:
             assert recorded == list(range(count)), fault
