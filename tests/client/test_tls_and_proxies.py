@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pytest
 
 from socketeer import TransportError
 from tests.client.app import create
+from tests.client.scripted import listening
 from tests.client.servers import Peer, in_loop
 from tests.support.certificate import make_certificate
 from tests.support.http_proxy import HttpProxy, http_proxying
@@ -164,6 +166,35 @@ async def test_a_proxy_that_refuses(ours: Peer, transport: str) -> None:
         await Peer("", "", 4, 1).connect("", transport, proxy=proxy.url, reconnection=False)
     with pytest.raises(TransportError, match=r"(GET|WebSocket) failed: .*[Cc]onnect"):
         await ours.connect("", transport, proxy="http://127.0.0.1:1", reconnection=False)
+
+
+@in_loop
+async def test_through_a_socks_proxy(modern: Peer) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\5\0")  # RFC 1928: no password
+        asked.append(await reader.readexactly(10))
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", int.from_bytes(asked[0][8:]))
+        writer.write(b"\5\0\0\1" + bytes(6))
+        ways = [asyncio.create_task(copy(reader, far_writer)), asyncio.create_task(copy(far_reader, writer))]
+        await asyncio.gather(*ways)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async with listening(serve) as proxy:
+        url = proxy.url.replace("http", "socks5")
+        async with modern.open("", "websocket", proxy=url) as socket:
+            assert await socket.emit_with_ack("echo", b"1" * 100_000) == b"1" * 100_000
+        assert asked == [b"\5\1\0\1\x7f\0\0\1" + modern.port.to_bytes(2)]
+        async with modern.open("", "upgrade", transport_options={"websocket": {"proxy": url}}) as socket:
+            assert await socket.emit_with_ack("echo", 1) == 1
+        assert len(asked) == 2
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1", "http://", "socks5://127.0.0.1:1080", 3128])
