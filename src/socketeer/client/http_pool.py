@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
+import socket
 import weakref
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from socketeer.exceptions import UsageError
 
@@ -31,21 +32,6 @@ def import_aiohttp() -> ModuleType:
     return aiohttp
 
 
-@functools.cache
-def _response_class() -> type[aiohttp.ClientResponse]:
-    class Response(import_aiohttp().ClientResponse):  # type: ignore[misc]  # it is imported late
-        """Lose the connection at once where the response is given up: TLS would take leave after the program's end."""
-
-        def close(self) -> None:
-            connection = self.connection
-            transport = None if connection is None else connection.transport
-            super().close()
-            if transport is not None:
-                transport.abort()
-
-    return Response
-
-
 class HttpPool:
     """Hold the session of aiohttp for as long as somebody needs it."""
 
@@ -53,15 +39,21 @@ class HttpPool:
         self.loop = loop
         self._users = 0
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
 
     def enter(self) -> aiohttp.ClientSession:
         """Begin to use the session."""
         if self._session is None:
             aiohttp = import_aiohttp()
-            connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False, keepalive_timeout=_KEPT)
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), response_class=_response_class()
+            connector = aiohttp.TCPConnector(
+                limit=0, use_dns_cache=False, keepalive_timeout=_KEPT, socket_factory=self._make_socket
             )
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         self._users += 1
         assert self._session is not None
         return self._session
@@ -73,6 +65,12 @@ class HttpPool:
             session, self._session = self._session, None
             if session is not None:
                 await session.close()
+
+    def drop(self) -> None:
+        """Let no connection wait any more for a server that is to take leave, as TLS does."""
+        for made in list(self._sockets):
+            with contextlib.suppress(OSError):  # it is closed already
+                made.shutdown(socket.SHUT_RDWR)
 
 
 _latest: weakref.ref[HttpPool] | None = None

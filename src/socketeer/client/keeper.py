@@ -21,7 +21,7 @@ __all__ = ["ClientDriver", "client_driver"]
 
 _PATIENCE = 1.0
 """How long clients may take to close in order when the event loop ends, in seconds."""
-_ROUNDS = 3
+_ROUNDS = 5
 """The rounds that event loops take to close a socket whose transport was told to."""
 
 

@@ -430,11 +430,16 @@ class Manager:
                 if future in self._watchers:
                     self._watchers.remove(future)
 
+    async def hurry(self) -> None:
+        """End at once what is being closed: there is no time to wait for the server."""
+        if not self.alive:
+            for session in list(self._ending):
+                session.end("forced close")
+            await self._network.release()
+
     async def abort(self) -> None:
-        """Close at once what is left: there is no time to wait for the server."""
-        for session in list(self._ending):
-            session.end("forced close")
-        await self._network.release()
+        """Lose at once whatever is left: the event loop ends."""
+        await self.hurry()
         self._network.drop()
 
 

@@ -53,9 +53,11 @@ class SocketNetwork:
         self._wires: list[ClientWire] = []
 
     def drop(self) -> None:
-        """Lose every WebSocket at once."""
+        """Lose every connection at once."""
         for wire in list(self._wires):
             wire.abort()
+        if self._pool is not None:
+            self._pool.drop()
 
     # -- requests
 
@@ -88,11 +90,7 @@ class SocketNetwork:
                 ssl=self._options.ssl,
                 middlewares=(_once,),
             ) as response:
-                try:
-                    content = await self._read(response.content)
-                except BaseException:
-                    response.close()
-                    raise
+                content = await self._read(response.content)
                 pairs = [(name.lower(), value) for name, value in response.headers.items()]
                 return HttpResponse(response.status, pairs, content)
         except TransportError:
@@ -115,9 +113,9 @@ class SocketNetwork:
         self._released = bool(self._requests)  # by the next connection, while the last one is being closed
         if self._released:
             return
-        pool, self._pool, self._session = self._pool, None, None
-        if pool is not None:
-            await pool.leave()
+        session, self._session = self._session, None
+        if session is not None and self._pool is not None:
+            await self._pool.leave()
 
     # -- WebSockets
 

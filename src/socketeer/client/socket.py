@@ -37,6 +37,10 @@ _log = logging.getLogger("socketeer.client")
 _OWN_EVENTS = frozenset({"connect", "connect_error", "disconnect"})
 
 
+_FAREWELL = 1.0
+"""How long a task that is cancelled waits for its connection to close in order, in seconds."""
+
+
 def _do_nothing() -> None: ...
 
 
@@ -532,16 +536,16 @@ class ClientSocket(Dispatcher):
         """
         try:
             await self._wait_connected()
-        except BaseException:
-            await self._leave()
+        except BaseException as error:
+            await self._leave(error)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Disconnect, and wait until what was emitted has been sent."""
-        await self._leave()
+        """Disconnect, and wait until what was emitted has been sent: a second at the most where it is cancelled."""
+        await self._leave(error)
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Wait until it is connected; see ``async with``, which also disconnects."""
@@ -557,9 +561,13 @@ class ClientSocket(Dispatcher):
             await self._wait(self._connect_waiters)
         return self
 
-    async def _leave(self) -> None:
+    async def _leave(self, error: BaseException | None) -> None:
         self.disconnect()
-        await self.io.wait_closed()
+        try:
+            async with asyncio.timeout(_FAREWELL if isinstance(error, asyncio.CancelledError) else None):
+                await self.io.wait_closed()
+        except TimeoutError:
+            await self.io.hurry()
 
     async def wait_disconnected(self) -> str:
         """Wait until it is not connected any more: see ``disconnected``."""
