@@ -141,9 +141,9 @@ def _run(loop_name: str, program: Program, step: int) -> bool:
         except Exception as error:
             aftermath.faults.append(repr(error))
         took = time.monotonic() - began
-    while open_sockets() - sockets and time.monotonic() < began + took + PATIENCE:  # the server's ends
+    while (left := open_sockets() - sockets) and time.monotonic() < began + took + PATIENCE:  # the server's ends
         time.sleep(0.001)
-    assert not open_sockets() - sockets, f"after step {step}: sockets are left"
+    assert not left, f"after step {step}: sockets are left"
     assert not aftermath.faults, f"after step {step}:\n" + "\n".join(aftermath.faults)
     assert took < PATIENCE, f"after step {step}: it took {took:.1f} s"
     return ended

@@ -313,6 +313,26 @@ def test_a_server_that_never_answers(transport: str, loop_name: str) -> None:
     assert open_sockets() <= before
 
 
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_timeout_behind_a_network_that_lets_nothing_through(transport: str, server: Running) -> None:
+    """Leaving has a second to do it in order."""
+
+    async def main() -> None:
+        before = open_sockets()
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), connect(proxy.url, transports=[transport]) as socket:
+                proxy.hold()
+                await socket.emit_with_ack("back", "x" * 5_000_000)
+        assert time.monotonic() - began < 1.7
+        await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        proxy.release()
+        await eventually_alone(before)
+
+    with proxying(server.port) as proxy:
+        asyncio.run(main())
+
+
 # -- the end of the program
 
 
@@ -352,10 +372,13 @@ def test_what_was_emitted_last_arrives(server: Running, io: Server) -> None:
 
     async def main() -> None:
         socket = await connect(server.url, transports=["websocket"])
+        socket.on("disconnect", lambda *reason: socket.connect())  # which is too late then
         socket.emit("last words", "x" * 1_000_000)
         socket.emit("last words", "y")
 
-    asyncio.run(main())
+    with watching() as aftermath:
+        asyncio.run(main())
+    assert aftermath.faults == []
     end = time.monotonic() + PATIENCE
     while len(heard) < 2 and time.monotonic() < end:
         time.sleep(0.01)
