@@ -15,7 +15,7 @@ from tests.client.app import create
 from tests.support.node_server import node_server
 from tests.support.serving import serving
 
-__all__ = ["MODERN", "PEERS", "TRANSPORTS", "Farm", "Peer", "eventually", "in_loop", "lose", "running"]
+__all__ = ["MODERN", "ONCE", "PEERS", "TRANSPORTS", "Farm", "Peer", "eventually", "in_loop", "lose", "running"]
 
 P = ParamSpec("P")
 
@@ -34,6 +34,8 @@ KINDS: dict[str, tuple[str, Literal[3, 4]]] = {
     "portable, eio 3": ("portable", 3),
 }
 PEERS = tuple(KINDS)
+ONCE = ("node 4", "node 2", "fast", "portable, eio 3")
+"""Each kind once, and each revision twice: for what hardly depends on them."""
 MODERN = tuple(name for name, (_, eio) in KINDS.items() if eio == 4)
 LARGEST = 3_000_000
 """The largest message that the servers take: 1 MB in base64 is more than their default."""

@@ -10,26 +10,32 @@ from typing import Any
 import pytest
 
 from socketeer import Disconnected
-from tests.client.servers import PEERS, Farm, Peer, eventually, in_loop
+from tests.client.servers import ONCE, Farm, Peer, eventually, in_loop
 from tests.support.proxy import proxying
 
 EITHER = pytest.mark.parametrize("transport", ["polling", "websocket"])
 BEAT = 100
-"""The interval of pings and the time to answer them, in milliseconds."""
+"""The interval of pings, in milliseconds."""
 
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Farm]:
     """Return servers whose heartbeats are quick."""
-    farm = Farm(pingInterval=BEAT, pingTimeout=BEAT)
+    farm = Farm(pingInterval=BEAT, pingTimeout=4 * BEAT)
     yield farm
     farm.close()
 
 
-@pytest.fixture(params=PEERS)
+@pytest.fixture(params=ONCE)
 def quick(request: pytest.FixtureRequest, hasty: Farm) -> Peer:
     """Return each kind of server, with quick heartbeats."""
     return hasty.peer(request.param)
+
+
+@pytest.fixture(params=ONCE)
+def server(request: pytest.FixtureRequest, farm: Farm) -> Peer:
+    """Return each kind of server once."""
+    return farm.peer(request.param)
 
 
 # Ends that were asked for

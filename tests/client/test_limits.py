@@ -9,9 +9,15 @@ import pytest
 
 from socketeer import ClientSocket
 from tests.client.scripted import Frames, Talk, handshake, scripted
-from tests.client.servers import Peer, eventually, in_loop
+from tests.client.servers import ONCE, Farm, Peer, eventually, in_loop
 
 EITHER = pytest.mark.parametrize("transport", ["polling", "websocket"])
+
+
+@pytest.fixture(params=ONCE)
+def server(request: pytest.FixtureRequest, farm: Farm) -> Peer:
+    """Return each kind of server once."""
+    return farm.peer(request.param)
 
 
 class Losses:

@@ -46,7 +46,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="module", params=["node4", "node2", "fast", "portable"])
+@pytest.fixture(scope="module", params=["node4", "node2", "fast"])
 def secure(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Peer]:
     """Return a server with a certificate."""
     with ExitStack() as stack:

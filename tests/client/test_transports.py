@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 
 from socketeer import MSGPACK, ClientSocket, TransportError
-from tests.client.servers import Peer, eventually, in_loop, lose, running
+from tests.client.servers import ONCE, Farm, Peer, eventually, in_loop, lose, running
 from tests.support.http_proxy import http_proxying
+
+
+@pytest.fixture(params=ONCE)
+def server(request: pytest.FixtureRequest, farm: Farm) -> Peer:
+    """Return each kind of server once."""
+    return farm.peer(request.param)
 
 
 async def handshake(socket: ClientSocket) -> dict[str, Any]:
