@@ -56,10 +56,8 @@ END = """
 print(time.monotonic(), flush=True)
 """
 PROGRAMS = {
-    "nothing": ("", "websocket"),
     "connected by WebSocket": (CONNECTED, "websocket"),
     "connected by polling": (CONNECTED, "polling"),
-    "connected by both": (CONNECTED, "polling+websocket"),
     "connected without uvloop": (CONNECTED, "polling+websocket", "no uvloop"),
     "events to send": (CONNECTED + "for i in range(100): socket.emit('record', ['last', i])", "polling"),
     "not connected yet": (
@@ -189,7 +187,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server(farm: Farm) -> Peer:
-    return farm.peer("node 4")
+    return farm.peer("fast")  # Node's forgets events that come together with the end of their namespace
 
 
 def run(url: str, silent: str, program: str, *arguments: str) -> Outcome:
@@ -205,8 +203,8 @@ def run(url: str, silent: str, program: str, *arguments: str) -> Outcome:
 
 @pytest.fixture(scope="module")
 def outcomes(server: Peer, silent: str) -> Iterator[dict[str, Future[Outcome]]]:
-    """Start all of the programs, two at a time: they spend most of their lives with starting up."""
-    pool = ThreadPoolExecutor(2)
+    """Start all of the programs, some at a time."""
+    pool = ThreadPoolExecutor(3)
     yield {
         name: pool.submit(run, server.url, silent, program + END, *arguments)
         for name, (program, *arguments) in PROGRAMS.items()
@@ -240,9 +238,7 @@ def test_a_program_ends_though_its_server_hangs(silent: str) -> None:
     assert outcome.ended - float(outcome.lines[-1]) < PATIENCE
 
 
-def test_an_exit_status_and_an_exception_are_those_of_the_program(server: Peer, silent: str) -> None:
-    outcome = run(server.url, silent, f"{CONNECTED}sys.exit(7)", "websocket")
-    assert (outcome.status, outcome.errors) == (7, "")
+def test_an_exception_is_that_of_the_program_alone(server: Peer, silent: str) -> None:
     outcome = run(server.url, silent, f"{CONNECTED}with socket: 1 / 0", "websocket")
     assert outcome.status == 1
     assert outcome.errors.splitlines()[-1] == "ZeroDivisionError: division by zero"
