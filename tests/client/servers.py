@@ -13,9 +13,10 @@ from typing import Any, Literal, ParamSpec
 from socketeer import ClientSocket, connect
 from tests.client.app import create
 from tests.support.node_server import node_server
+from tests.support.proxy import Proxy
 from tests.support.serving import serving
 
-__all__ = ["MODERN", "ONCE", "PEERS", "TRANSPORTS", "Farm", "Peer", "eventually", "in_loop", "lose", "running"]
+__all__ = ["MODERN", "ONCE", "PEERS", "TRANSPORTS", "Farm", "Peer", "cut", "eventually", "in_loop", "lose", "running"]
 
 P = ParamSpec("P")
 
@@ -158,6 +159,15 @@ async def _checked(body: Coroutine[Any, Any, None]) -> None:
         _, late = await asyncio.wait(rest, timeout=2)
         assert not late, f"tasks are left: {late}"
     assert not failures, "\n".join(failures)
+
+
+async def cut(proxy: Proxy, socket: ClientSocket, *, reset: bool = False) -> str:
+    """Cut what goes through a proxy until the client has noticed, and give the reason: between two polls it cannot."""
+    lost = asyncio.create_task(socket.wait_disconnected())
+    while not lost.done():
+        proxy.cut(reset=reset)
+        await asyncio.wait([lost], timeout=0.05)
+    return await lost
 
 
 def lose(socket: ClientSocket) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from socketeer import Disconnected
-from tests.client.servers import ONCE, Farm, Peer, eventually, in_loop
+from tests.client.servers import ONCE, Farm, Peer, cut, eventually, in_loop
 from tests.support.proxy import proxying
 
 EITHER = pytest.mark.parametrize("transport", ["polling", "websocket"])
@@ -116,10 +116,8 @@ async def test_the_server_closes_the_connection(server: Peer, transport: str) ->
 async def test_the_connection_breaks(server: Peer, transport: str, reset: bool) -> None:
     with proxying(server.port) as proxy:
         async with server.open("", transport, port=proxy.port) as socket:
-            await socket.emit_with_ack("echo")
-            await asyncio.sleep(0.03)  # until a GET waits again: between two of them there is nothing to break
-            proxy.cut(reset=reset)
-            assert await socket.disconnected == ("transport error" if transport == "polling" else "transport close")
+            reason = await cut(proxy, socket, reset=reset)
+            assert reason == ("transport error" if transport == "polling" else "transport close")
             await socket
             assert await socket.emit_with_ack("echo", 1) == 1
 

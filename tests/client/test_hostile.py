@@ -408,7 +408,7 @@ async def test_silence_after_the_handshake(transport: str) -> None:
 @in_loop
 async def test_silence_of_a_connected_server(transport: str) -> None:
     async def script(talk: Talk) -> None:
-        await talk.join(pingInterval=60, pingTimeout=40)
+        await talk.join(pingInterval=300, pingTimeout=100)
         for _ in range(3):
             await asyncio.sleep(0.05)
             talk.send("2")
@@ -425,7 +425,7 @@ async def test_silence_of_a_connected_server(transport: str) -> None:
 @in_loop
 async def test_posts_without_an_answer() -> None:
     async def script(talk: Talk) -> None:
-        await talk.join(pingInterval=100, pingTimeout=100)
+        await talk.join(pingInterval=300, pingTimeout=300)
         talk.deaf = True
         await talk.receive()
         await asyncio.sleep(5)
@@ -434,7 +434,7 @@ async def test_posts_without_an_answer() -> None:
         async with peer.connect("", "polling", reconnection=False) as socket:
             socket.emit("a")
             assert await socket.disconnected == "ping timeout"
-        async with peer.connect("", "polling", request_timeout=0.05, reconnection=False) as socket:
+        async with peer.connect("", "polling", request_timeout=0.3, reconnection=False) as socket:
             socket.emit("a")
             assert await socket.disconnected == "transport error"
 
@@ -505,7 +505,7 @@ async def test_what_is_emitted_while_the_program_was_stopped_is_not_lost(transpo
 
     async def script(talk: Talk) -> None:
         received.append([])
-        await talk.join(pingInterval=100, pingTimeout=100)
+        await talk.join(pingInterval=100 if len(received) == 1 else 25000, pingTimeout=100)
         if len(received) == 1:
             await asyncio.sleep(0.25)  # with the client, which runs in this thread, too
             talk.send("2")

@@ -160,7 +160,7 @@ async def test_the_time_for_attachments(transport: str) -> None:
         await talk.receive()
 
     async with scripted(script) as peer:
-        socket = peer.connect("", transport, attachment_timeout=0.15)
+        socket = peer.connect("", transport, attachment_timeout=0.3)
         losses = Losses(socket)
         async with socket:
             assert await socket.receive(5) == ("news", [b"in time"])

@@ -13,7 +13,7 @@ from socketeer import ClientSocket, Disconnected, Manager, TransportError, Usage
 from socketeer.client import HttpResponse
 from socketeer.engine.websocket import Limits, Sink, Wire
 from socketeer.testing import run
-from tests.client.servers import Peer, eventually, in_loop
+from tests.client.servers import Peer, cut, eventually, in_loop
 from tests.support.proxy import Proxy, proxying
 
 MANAGER_EVENTS = ("open", "error", "close", "reconnect_attempt", "reconnect", "reconnect_error", "reconnect_failed")
@@ -160,8 +160,7 @@ async def test_every_namespace_comes_back(server: Peer, transport: str) -> None:
             left = await socket.io.socket("/dynamic-1")
             left.disconnect()
             before = socket.id
-            proxy.cut(reset=True)
-            await asyncio.gather(socket.disconnected, echo.disconnected)
+            await cut(proxy, socket, reset=True)
             await asyncio.gather(socket, echo)
             assert not left.active
             assert socket.id != before

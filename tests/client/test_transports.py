@@ -351,7 +351,7 @@ async def test_another_parser(msgpack: Peer, transport: str) -> None:
 
 @in_loop
 async def test_a_request_that_takes_too_long(ours: Peer) -> None:
-    async with ours.open("", "polling", request_timeout=0.1, reconnection=False) as socket:
+    async with ours.open("", "polling", request_timeout=0.5, reconnection=False) as socket:
         told: list[Any] = []
         socket.on("disconnect", lambda *args: told.append(args))
         assert await socket.disconnected == "transport error"
