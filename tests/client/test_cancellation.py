@@ -324,7 +324,7 @@ def test_a_timeout_behind_a_network_that_lets_nothing_through(transport: str, se
             async with asyncio.timeout(0.2), connect(proxy.url, transports=[transport]) as socket:
                 proxy.hold()
                 await socket.emit_with_ack("back", "x" * 5_000_000)
-        assert time.monotonic() - began < 1.7
+        assert time.monotonic() - began < 4  # of the 10 that it may take in order
         await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
         proxy.release()
         await eventually_alone(before)

@@ -34,8 +34,8 @@ class Kept(Protocol):
     async def wait_closed(self) -> None:
         """Wait until that is done."""
 
-    async def abort(self) -> None:
-        """Close at once what is still open."""
+    async def abort(self, *, drop: bool = False) -> None:
+        """Close at once what is still open; with ``drop`` without a goodbye."""
 
 
 class ClientDriver(Driver):
@@ -84,7 +84,7 @@ class ClientDriver(Driver):
                 for client in clients:
                     await client.wait_closed()
         for client in clients:
-            await client.abort()
+            await client.abort(drop=True)
         await self.finish(_PATIENCE)
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)

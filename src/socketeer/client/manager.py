@@ -430,17 +430,17 @@ class Manager:
                 if future in self._watchers:
                     self._watchers.remove(future)
 
-    async def hurry(self) -> None:
-        """End at once what is being closed: there is no time to wait for the server."""
+    async def abort(self, *, drop: bool = False) -> None:
+        """End at once what is being closed: there is no time to wait for the server.
+
+        With ``drop`` no connection is left for a goodbye behind the end: the event loop ends.
+        """
         if not self.alive:
             for session in list(self._ending):
                 session.end("forced close")
             await self._network.release()
-
-    async def abort(self) -> None:
-        """Lose at once whatever is left: the event loop ends."""
-        await self.hurry()
-        self._network.drop()
+        if drop:
+            self._network.drop()
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> ClientSocket:

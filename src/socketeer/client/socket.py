@@ -567,7 +567,7 @@ class ClientSocket(Dispatcher):
             async with asyncio.timeout(_FAREWELL if isinstance(error, asyncio.CancelledError) else None):
                 await self.io.wait_closed()
         except TimeoutError:
-            await self.io.hurry()
+            await self.io.abort()
 
     async def wait_disconnected(self) -> str:
         """Wait until it is not connected any more: see ``disconnected``."""
