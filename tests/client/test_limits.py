@@ -51,7 +51,7 @@ async def test_the_largest_message(server: Peer, transport: str) -> None:
                 assert (await socket.receive(5)).args == [0, "x" * size]
         reason, description = await losses.next()
         assert reason == "transport error"
-        assert "max_http_buffer_size" in description
+        assert "max_http_buffer_size" in description or "1009" in description  # by picows, where that is sooner
         await socket
         assert await socket.emit_with_ack("echo", 1) == 1
 
