@@ -20,7 +20,7 @@ __all__ = ["MODERN", "ONCE", "PEERS", "TRANSPORTS", "Farm", "Peer", "cut", "even
 
 P = ParamSpec("P")
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 TRANSPORTS: dict[str, list[str]] = {
     "polling": ["polling"],
     "websocket": ["websocket"],
