@@ -190,7 +190,7 @@ class BackgroundPortal:
             if farewells:
                 _, late = await asyncio.wait(farewells, timeout=_FAREWELL)
                 for manager in managers if late else ():
-                    await manager.abort()
+                    await manager.abort(drop=True)
             if rest := asyncio.all_tasks() - {asyncio.current_task()}:
                 await asyncio.wait(rest, timeout=_REST)
         finally:
