@@ -170,8 +170,11 @@ Script = Callable[[Talk], Awaitable[None]]
 
 
 @asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[Peer]:
-    """Run a server that plays ``script`` with each session; what the script raises fails the test."""
+async def scripted(script: Script, *, refusal: bytes = b"") -> AsyncIterator[Peer]:
+    """Run a server that plays ``script`` with each session; what the script raises fails the test.
+
+    ``refusal`` answers requests for WebSockets.
+    """
     polling: list[Talk] = []
     players: list[asyncio.Task[None]] = []
     failures: list[BaseException] = []
@@ -186,6 +189,9 @@ async def scripted(script: Script) -> AsyncIterator[Peer]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             request = await read_request(reader)
+            if request.query["transport"] == "websocket" and refusal:
+                writer.write(refusal)
+                return
             if request.query["transport"] == "websocket":
                 writer.write(accepting(request))
                 frames = Frames(reader, writer)

@@ -495,6 +495,28 @@ async def test_a_probe_with_a_wrong_answer(answer: str | bytes | None) -> None:
         assert socket.transport == "polling"
 
 
+@in_loop
+async def test_a_websocket_that_is_offered_and_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(talk: Talk) -> None:
+        await talk.join(upgrades=["websocket"])
+        assert await talk.receive() == '42["go"]'
+        talk.send('42["fine"]')
+        await talk.receive()
+
+    def headers() -> dict[str, str]:
+        raise LookupError("no token")
+
+    async with scripted(script, refusal=response("no", "403 Forbidden")) as peer:
+        for special in (None, {"websocket": {"extra_headers": headers}}):
+            async with peer.connect("", close_timeout=0.1, force_new=True, transport_options=special) as socket:
+                await asyncio.sleep(0.05)
+                socket.emit("go")
+                assert await socket.receive(5) == ("fine", [])
+                assert socket.transport == "polling"
+    assert "an upgrade failed" in caplog.text
+    assert "no token" in caplog.text
+
+
 # The client's own faults
 
 
