@@ -250,13 +250,8 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        if not self._held:
-            self._leave()
-
-    def _leave(self) -> None:
-        """Be gone, and let the other end know: at once, or when what was held has been let through."""
         self._proxy.lost(self)
-        if self._other is not None and self._other._transport is not None:
+        if self._other is not None and self._other._transport is not None and not self._held:
             self._other._transport.close()
 
     def flush(self) -> None:
@@ -277,14 +272,13 @@ class _End(asyncio.Protocol):
         """Keep what is read, or let go of it."""
         self._held = held
         self.flush()
-        if not held and self._transport is None:
-            self._leave()
+        if not held and self._transport is None and self._other is not None and self._other._transport is not None:
+            self._other._transport.close()
 
     def cut(self, reset: bool) -> None:
         """End the connection at once; what was read and not written is lost."""
         self._waiting.clear()
         if self._transport is None:
-            self._proxy.lost(self)
             return
         if reset:
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
