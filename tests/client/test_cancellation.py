@@ -18,7 +18,15 @@ import pytest
 from socketeer import ClientSocket, Server, Socket, connect
 from socketeer.exceptions import AckTimeout, Disconnected, TransportError
 from tests.client.servers import TRANSPORTS, eventually
-from tests.client.stepping import LOOPS, Stepping, eventually_alone, open_sockets, sweep, watching
+from tests.client.stepping import (
+    LOOPS,
+    Stepping,
+    connections_to,
+    eventually_alone,
+    open_sockets,
+    sweep,
+    watching,
+)
 from tests.support.backend import ROOT, ServerProcess
 from tests.support.certificate import make_certificate
 from tests.support.proxy import proxying
@@ -318,16 +326,15 @@ def test_a_timeout_behind_a_network_that_lets_nothing_through(transport: str, se
     """Leaving has a second to do it in order."""
 
     async def main() -> None:
-        before = open_sockets()
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2), connect(proxy.url, transports=[transport]) as socket:
                 proxy.hold()
+                assert connections_to(proxy.port)
                 await socket.emit_with_ack("back", "x" * 5_000_000)
         assert time.monotonic() - began < 4  # of the 10 that it may take in order
         await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
-        proxy.release()
-        await eventually_alone(before)
+        await eventually(lambda: not connections_to(proxy.port))
 
     with proxying(server.port) as proxy:
         asyncio.run(main())
