@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -75,13 +74,6 @@ def test_every_option_reaches_the_client() -> None:
 
 def test_a_proxy_needs_no_scheme() -> None:
     assert connect_options(proxy="127.0.0.1:8080")["proxy"] == "http://127.0.0.1:8080"
-
-
-def test_what_only_polling_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    with pytest.raises(click.ClickException, match=r"polling needs aiohttp: pip install 'socketeer\[client\]'"):
-        target_of("localhost")
-    assert target_of("localhost", transports=["websocket"]).options["transports"] == ("websocket",)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def test_a_proxy_that_refuses(ours: Peer, transport: str) -> None:
 
 
 @in_loop
-async def test_through_a_socks_proxy(modern: Peer) -> None:
+async def test_through_a_socks_proxy(modern: Peer, transport: str) -> None:
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -179,25 +179,23 @@ async def test_through_a_socks_proxy(modern: Peer) -> None:
         asked.append(await reader.readexactly(10))
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", int.from_bytes(asked[0][8:]))
         writer.write(b"\5\0\0\1" + bytes(6))
-        ways = [asyncio.create_task(copy(reader, far_writer)), asyncio.create_task(copy(far_reader, writer))]
-        await asyncio.gather(*ways)
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        finally:
+            writer.close()
 
     async with listening(serve) as proxy:
         url = proxy.url.replace("http", "socks5")
-        async with modern.open("", "websocket", proxy=url) as socket:
+        async with modern.open("", transport, proxy=url) as socket:
             assert await socket.emit_with_ack("echo", b"1" * 100_000) == b"1" * 100_000
-        assert asked == [b"\5\1\0\1\x7f\0\0\1" + modern.port.to_bytes(2)]
-        async with modern.open("", "upgrade", transport_options={"websocket": {"proxy": url}}) as socket:
-            assert await socket.emit_with_ack("echo", 1) == 1
-        assert len(asked) == 2
+        assert set(asked) == {b"\5\1\0\1\x7f\0\0\1" + modern.port.to_bytes(2)}
 
 
-@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1", "http://", "socks5://127.0.0.1:1080", 3128])
+@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1", "http://", 3128])
 @in_loop
 async def test_no_url_of_a_proxy(ours: Peer, proxy: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="'proxy'"):

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import inspect
 import json
 import re
@@ -101,10 +100,7 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def target_of(url: str, namespace: str | None = None, **given: Any) -> Target:
     """Return what to connect to; raise a ``click.ClickException`` with a sentence for the user."""
-    target = Target(_url_of(url, namespace), connect_options(**given))
-    if "polling" in target.options.get("transports", TRANSPORTS) and importlib.util.find_spec("aiohttp") is None:
-        raise click.ClickException("polling needs aiohttp: pip install 'socketeer[client]' (or --transport websocket)")
-    return target
+    return Target(_url_of(url, namespace), connect_options(**given))
 
 
 def connect_options(

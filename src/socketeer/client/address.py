@@ -42,10 +42,11 @@ def read_url(url: str) -> Address:
     """Read the URL of a server: its path is a namespace. Raises ``UsageError`` for what is no such URL."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port, name = parts.port, parts.hostname or ""
+        name = name if name.isascii() else name.encode("idna").decode()
     except ValueError as error:
         raise UsageError(f"not a URL: {url!r} ({error})") from None
-    if parts.scheme not in _SCHEMES or not parts.hostname:
+    if parts.scheme not in _SCHEMES or not name:
         raise UsageError(
             f"the URL of a server begins with http:// or https://, as in 'http://localhost:3000', not {url!r}"
         )
@@ -53,7 +54,7 @@ def read_url(url: str) -> Address:
     if "," in namespace:
         raise UsageError(f"a namespace has no comma, but the path of {url!r} has")
     secure = _SCHEMES[parts.scheme]
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{name}]" if ":" in name else name
     if port is not None and port != (443 if secure else 80):
         host = f"{host}:{port}"
     authorization = None

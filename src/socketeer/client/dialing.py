@@ -1,4 +1,7 @@
-"""Open a WebSocket with picows, and leave nothing behind where that is cancelled, as its own ``ws_connect`` does."""
+"""Open connections, through proxies too, and WebSockets with picows, and leave nothing behind where that is cancelled.
+
+picows' own ``ws_connect`` does.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from picows.url import WSParsedURL, parse_url
 from socketeer.exceptions import TransportError
 from socketeer.transports.picows import QUIET
 
-__all__ = ["dial", "ignore_failure"]
+__all__ = ["connect", "dial", "ignore_failure"]
 
 _READ_BUFFER = 2048
 """What an idle WebSocket keeps for reading; it grows with what comes."""
@@ -52,7 +55,7 @@ async def dial(
         _READ_BUFFER,
     )
     try:
-        await _connect(protocol, parsed, tls or parsed.is_secure, proxy)
+        await _connect(protocol, parsed, tls, proxy)
         await protocol.wait_until_handshake_complete()
     except BaseException:
         if protocol.transport is not None:
@@ -77,7 +80,15 @@ def ignore_failure(transport: WSTransport) -> None:
     waiting.close()
 
 
-async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool, proxy: str | None) -> None:
+async def connect(protocol: asyncio.Protocol, url: str, tls: ssl.SSLContext | None, proxy: str | None) -> None:
+    """Connect a protocol to the server of a URL, in the tunnel of a proxy if there is one.
+
+    Raises what sockets, TLS and proxies raise.
+    """
+    await _connect(protocol, parse_url(url, False), tls, proxy)
+
+
+async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | None, proxy: str | None) -> None:
     loop = asyncio.get_running_loop()
     settings: dict[str, Any] = {}  # the name in the certificate, where the way is a socket
     relay = parse_url(proxy, False) if proxy is not None else None
@@ -86,17 +97,16 @@ async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool, 
         await _take_over(way.transport, protocol, url, tls)
         return
     end: dict[str, Any] = {"host": way.host, "port": way.port, "sock": way.sock}
-    await loop.create_connection(lambda: protocol, ssl=tls or None, **end, **settings)
+    await loop.create_connection(lambda: protocol, ssl=tls, **end, **settings)
 
 
-async def _take_over(tunnel: asyncio.Transport, protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | bool) -> None:
+async def _take_over(tunnel: asyncio.Transport, protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | None) -> None:
     """Go on in the tunnel of an HTTP proxy."""
     transport: asyncio.Transport | None = tunnel
     try:
-        if tls:
-            context = tls if isinstance(tls, ssl.SSLContext) else ssl.create_default_context()
+        if tls is not None:
             start_tls = asyncio.get_running_loop().start_tls
-            transport = await start_tls(tunnel, tunnel.get_protocol(), context, server_hostname=url.host)
+            transport = await start_tls(tunnel, tunnel.get_protocol(), tls, server_hostname=url.host)
         if transport is None:
             raise ConnectionError("the connection was closed in the TLS handshake")
     except BaseException:

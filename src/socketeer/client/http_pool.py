@@ -3,74 +3,153 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
+import ssl
 import weakref
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
-from socketeer.exceptions import UsageError
+from socketeer.client.dialing import connect
+from socketeer.client.http import HttpConnection, make_head
+from socketeer.client.network import HttpResponse
 
-if TYPE_CHECKING:
-    import aiohttp
+__all__ = ["HttpPool", "pool_of_this_loop"]
 
-__all__ = ["HttpPool", "import_aiohttp", "pool_of_this_loop"]
-
-
-_KEPT = 4.0
+_KEPT: Final = 4.0
 """How long an idle connection is used again, in seconds: less than the five after which most servers close it."""
+_IN_A_TARGET: Final = "%:/?#[]@!$&'()*+,;="
 
 
-def import_aiohttp() -> ModuleType:
-    """Import what only polling needs. Raises ``UsageError`` where it is missing."""
-    try:
-        import aiohttp
-    except ImportError:
-        raise UsageError(
-            "polling needs aiohttp: install socketeer[client], or connect with transports=['websocket']"
-        ) from None
-    return aiohttp
+class _Peer(NamedTuple):
+    """Say whom a connection is to; another peer needs another one."""
+
+    scheme: str
+    host: str
+    tls: ssl.SSLContext | None
+    proxy: str | None
 
 
 class HttpPool:
-    """Hold the session of aiohttp for as long as somebody needs it."""
+    """Make requests, and keep the connections for further ones for as long as somebody uses it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._users = 0
-        self._session: aiohttp.ClientSession | None = None
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._open: set[HttpConnection] = set()
+        self._kept: dict[_Peer, list[tuple[float, HttpConnection]]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
 
-    def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
-        made = socket.socket(*address[:3])
-        self._sockets.add(made)
-        return made
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        most: int,
+        tls: ssl.SSLContext | None,
+        proxy: str | None,
+    ) -> HttpResponse:
+        """Make a request whose response may have a body of ``most`` bytes.
 
-    def enter(self) -> aiohttp.ClientSession:
-        """Begin to use the session."""
-        if self._session is None:
-            aiohttp = import_aiohttp()
-            connector = aiohttp.TCPConnector(
-                limit=0, use_dns_cache=False, keepalive_timeout=_KEPT, socket_factory=self._make_socket
-            )
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        None is made twice, whatever happens: the packets that a lost response carried are not sent again. Raises
+        ``TransportError``, and what sockets, TLS and proxies raise.
+        """
+        scheme, _, host, path = url.split("/", 3)
+        target = f"/{path}"
+        if not target.isascii() or " " in target:
+            target = quote(target, safe=_IN_A_TARGET)
+        if proxy is not None and scheme == "http:" and proxy.startswith("http"):  # it reads the request itself
+            peer = _Peer(scheme, "", tls, proxy)
+            target = f"http://{host}{target}"
+            headers = {**headers, **_credentials(proxy)}
+        else:
+            peer = _Peer(scheme, host, tls, proxy)
+        head = make_head(method, target, host, headers, len(body))
+        connection = self._take(peer) or await self._connect(peer)
+        response = await connection.request(head, body, most)
+        if connection.reusable:
+            self._keep(peer, connection)
+        return response
+
+    def _take(self, peer: _Peer) -> HttpConnection | None:
+        kept = self._kept.get(peer)
+        while kept:
+            end, connection = kept.pop()
+            if connection.reusable:
+                if end > self.loop.time():
+                    return connection
+                connection.abort()
+        return None
+
+    def _keep(self, peer: _Peer, connection: HttpConnection) -> None:
+        if not self._users:
+            connection.abort()
+            return
+        self._kept.setdefault(peer, []).append((self.loop.time() + _KEPT, connection))
+        if self._sweep is None:
+            self._sweep = self.loop.call_later(_KEPT, self._close_old)
+
+    def _close_old(self) -> None:
+        """Close what nobody has used again."""
+        self._sweep = None
+        now = self.loop.time()
+        for peer, kept in list(self._kept.items()):
+            for end, connection in kept:
+                if end <= now:
+                    connection.abort()
+            self._kept[peer] = [each for each in kept if each[0] > now and each[1].reusable]
+            if not self._kept[peer]:
+                del self._kept[peer]
+        if self._kept:
+            first = min(end for kept in self._kept.values() for end, _ in kept)
+            self._sweep = self.loop.call_at(first, self._close_old)
+
+    async def _connect(self, peer: _Peer) -> HttpConnection:
+        connection = HttpConnection(self._open.discard)
+        url, proxy = f"{peer.scheme}//{peer.host}", peer.proxy
+        if not peer.host:
+            assert proxy is not None
+            url, proxy = proxy, None
+        self._open.add(connection)
+        try:
+            await connect(connection, url, peer.tls, proxy)
+        except BaseException:
+            connection.abort()
+            self._open.discard(connection)
+            raise
+        return connection
+
+    def enter(self) -> None:
+        """Begin to use the pool."""
         self._users += 1
-        assert self._session is not None
-        return self._session
 
     async def leave(self) -> None:
-        """Use it no longer; the last one to leave closes it."""
+        """Use it no longer; the last one to leave closes what is kept open."""
         self._users -= 1
-        if self._users == 0:
-            session, self._session = self._session, None
-            if session is not None:
-                await session.close()
+        if self._users:
+            return
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        self._kept.clear()
+        self.drop()
+        closing = set(self._open)
+        while closing & self._open:  # noqa: ASYNC110  # a round of the event loop or two
+            await asyncio.sleep(0)
 
     def drop(self) -> None:
-        """Let no connection wait any more for a server that is to take leave, as TLS does."""
-        for made in list(self._sockets):
-            with contextlib.suppress(OSError):  # it is closed already
-                made.shutdown(socket.SHUT_RDWR)
+        """Close every connection at once."""
+        for connection in list(self._open):
+            connection.abort()
+
+
+def _credentials(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Proxy-Authorization": "Basic " + b64encode(user.encode()).decode()}
 
 
 _latest: weakref.ref[HttpPool] | None = None

@@ -1,17 +1,16 @@
-"""The network of the operating system: aiohttp for requests, picows for WebSockets."""
+"""The network of the operating system: httptools reads the responses to requests, picows does WebSockets."""
 
 from __future__ import annotations
 
 import functools
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from picows import WSHandshakeError
 
 from socketeer.client.dialing import dial
-from socketeer.client.http_pool import HttpPool, import_aiohttp, pool_of_this_loop
+from socketeer.client.http_pool import HttpPool, pool_of_this_loop
 from socketeer.client.network import HttpResponse
 from socketeer.client.wire import OFFER, Agreement, ClientWire, agree
 from socketeer.engine.websocket import DEAF, Limits, Sink, Wire
@@ -19,25 +18,23 @@ from socketeer.exceptions import TransportError
 from socketeer.options.client import ClientDeflate, ManagerOptions
 from socketeer.transports.deflate import room_for
 
-if TYPE_CHECKING:
-    import aiohttp
-
 __all__ = ["SocketNetwork"]
 
 _MOST_SHOWN = 1000
-_CHUNK = 65536
 
 
 def _describe(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET again where the connection breaks: what the first one has fetched is lost."""
-    try:
-        return await handler(request)
-    except Exception as error:
-        raise TransportError(f"{request.method} failed: {_describe(error)}") from error
+@functools.cache
+def _context(verify: bool) -> ssl.SSLContext:
+    """Give the TLS settings that all clients without their own share: reading the known authorities takes long."""
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class SocketNetwork:
@@ -46,10 +43,8 @@ class SocketNetwork:
     def __init__(self, options: ManagerOptions) -> None:
         self._options = options
         self._pool: HttpPool | None = None
-        self._session: aiohttp.ClientSession | None = None
         self._requests = 0
         self._released = False
-        self._context: ssl.SSLContext | None = None
         self._wires: list[ClientWire] = []
 
     def drop(self) -> None:
@@ -63,59 +58,31 @@ class SocketNetwork:
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Make an HTTP request."""
-        if self._session is None:
-            self._pool = pool_of_this_loop()
-            self._session = self._pool.enter()
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = pool_of_this_loop()
+            pool.enter()
+        options = self._options
+        tls = self._tls() if url.startswith("https") else None
+        proxy = options.for_transport("polling").proxy
         self._requests += 1
         try:
-            return await self._request(self._session, method, url, headers, body)
+            return await pool.request(method, url, headers, body, options.max_http_buffer_size, tls, proxy)
+        except Exception as error:  # there are many, and all of them mean that there is no response
+            raise TransportError(f"{method} failed: {_describe(error)}") from error
         finally:
             self._requests -= 1
             if self._released and not self._requests:
                 await self.release()
-
-    async def _request(
-        self, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> HttpResponse:
-        aiohttp = import_aiohttp()
-        try:
-            async with session.request(
-                method,
-                url,
-                headers=headers,
-                data=BytesIO(body) if body else None,  # which is sent piece by piece
-                timeout=aiohttp.ClientTimeout(),  # who asks has one
-                allow_redirects=False,
-                proxy=self._options.for_transport("polling").proxy,
-                ssl=self._options.ssl,
-                middlewares=(_once,),
-            ) as response:
-                content = await self._read(response.content)
-                pairs = [(name.lower(), value) for name, value in response.headers.items()]
-                return HttpResponse(response.status, pairs, content)
-        except TransportError:
-            raise
-        except Exception as error:  # there are many, and all of them mean that there is no response
-            raise TransportError(f"{method} failed: {_describe(error)}") from error
-
-    async def _read(self, content: aiohttp.StreamReader) -> bytes:
-        parts: list[bytes] = []
-        left = self._options.max_http_buffer_size
-        while part := await content.read(_CHUNK):
-            left -= len(part)
-            if left < 0:
-                raise TransportError("a response of more than max_http_buffer_size")
-            parts.append(part)
-        return b"".join(parts)
 
     async def release(self) -> None:
         """Close the connections that are kept open for further requests, once those under way are over."""
         self._released = bool(self._requests)  # by the next connection, while the last one is being closed
         if self._released:
             return
-        session, self._session = self._session, None
-        if session is not None and self._pool is not None:
-            await self._pool.leave()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.leave()
 
     # -- WebSockets
 
@@ -142,7 +109,7 @@ class SocketNetwork:
                 url,
                 fields,
                 limits.max_size if deflate is None else room_for(limits.max_size),
-                self._ssl_context() if url.startswith("wss") else None,
+                self._tls() if url.startswith("wss") else None,
                 options.proxy,
             )
         except WSHandshakeError as error:
@@ -159,17 +126,9 @@ class SocketNetwork:
 
     # -- TLS
 
-    def _ssl_context(self) -> ssl.SSLContext | None:
-        verify = self._options.ssl
-        if isinstance(verify, ssl.SSLContext):
-            return verify
-        if verify:
-            return None
-        if self._context is None:
-            self._context = ssl.create_default_context()
-            self._context.check_hostname = False
-            self._context.verify_mode = ssl.CERT_NONE
-        return self._context
+    def _tls(self) -> ssl.SSLContext:
+        given = self._options.ssl
+        return given if isinstance(given, ssl.SSLContext) else _context(given)
 
 
 class _Opening:

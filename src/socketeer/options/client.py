@@ -162,7 +162,7 @@ class ManagerOptions:
     ssl: bool | ssl.SSLContext = True
     """How certificates are verified: True, False for not at all, or a context of one's own."""
     proxy: str | None = None
-    """The URL of an HTTP proxy for both transports, with the user and the password if it wants them."""
+    """The URL of an HTTP or SOCKS proxy for both transports, with the user and the password if it wants them."""
     per_message_deflate: ClientDeflate | None = None
     """Offer to compress WebSocket messages: True, False, or a ``ClientDeflate`` record."""
     transport_options: Mapping[str, Mapping[str, Any]] | None = None
@@ -206,8 +206,6 @@ class ManagerOptions:
 
     def __post_init__(self) -> None:
         _check_given(self, _MANAGER_FIELDS)
-        if self.proxy is not None and urlsplit(self.proxy).scheme.startswith("socks") and "polling" in self.transports:
-            raise ValueError("option 'proxy': a SOCKS proxy needs transports=['websocket']")
 
     def for_transport(self, name: str) -> ManagerOptions:
         """Give the options as they are for one transport."""
