@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -221,8 +222,10 @@ async def scripted(script: Script, *, refusal: bytes = b"") -> AsyncIterator[Pee
 @asynccontextmanager
 async def listening(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Peer]:
-    """Run a server that is nothing but bytes."""
+    """Run a server that is nothing but bytes, below TLS if there is a context."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -238,9 +241,10 @@ async def listening(
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         tasks.add(asyncio.create_task(run(reader, writer)))
 
-    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=tls)
+    scheme = "http" if tls is None else "https"
     try:
-        yield Peer("scripted", "scripted", 4, server.sockets[0].getsockname()[1])
+        yield Peer("scripted", "scripted", 4, server.sockets[0].getsockname()[1], scheme)
     finally:
         server.close()
         for task in tasks:

@@ -15,7 +15,9 @@ from socketeer.exceptions import TransportError
 __all__ = ["HttpConnection", "make_head"]
 
 _MOST_HEAD: Final = 65_536
-"""How many bytes the headers of a response may have, in all."""
+"""How many bytes the head of a response may have, with those that announce it; and how many may come without a body."""
+_MOST_JOINED: Final = 65_536
+"""Up to how many bytes a body is copied behind the head: they leave together."""
 _EITHER_FORMAT: Final = 32 + zlib.MAX_WBITS
 """zlib's own format, as HTTP understands ``deflate`` (RFC 9110, section 8.4.1.2), or that of gzip."""
 _DEFAULTS: Final = {
@@ -39,8 +41,12 @@ def make_head(method: str, target: str, host: str, headers: Mapping[str, str], s
     return f"{method} {target} HTTP/1.1\r\n{own}{fields}{defaults}{length}\r\n".encode()
 
 
-def _inflate(body: bytes, most: int) -> bytes:
-    """Decompress a body. Raises ``TransportError`` where it is damaged, or more than ``most`` bytes."""
+def _decode(body: bytes, coding: str, most: int) -> bytes:
+    """Decompress a body. Raises ``TransportError`` where that cannot be done, or gives more than ``most`` bytes."""
+    if not body or coding == "identity":
+        return body
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise TransportError(f"a response in an encoding that was not asked for: {coding:.100}")
     for bits in (_EITHER_FORMAT, -zlib.MAX_WBITS):  # there are servers whose "deflate" has no frame
         inflater = zlib.decompressobj(bits)
         try:
@@ -49,7 +55,7 @@ def _inflate(body: bytes, most: int) -> bytes:
             continue
         if len(data) > most:
             raise _too_large()
-        if inflater.eof:
+        if inflater.eof and not inflater.unused_data:
             return data
     raise TransportError("a response that cannot be decompressed")
 
@@ -62,9 +68,11 @@ class HttpConnection(asyncio.Protocol):
     """Make one request after the other. ``on_lost`` is called when the connection is closed."""
 
     __slots__ = (
+        "_bodiless",
         "_body",
-        "_head",
+        "_coding",
         "_headers",
+        "_in_head",
         "_keeps_alive",
         "_most",
         "_parser",
@@ -87,7 +95,9 @@ class HttpConnection(asyncio.Protocol):
         self._body = bytearray()
         self._most = 0
         self._status = 0
-        self._head = 0  # bytes of it so far; -1 once it is whole
+        self._coding = ""
+        self._in_head = False  # until that of the response itself is whole
+        self._bodiless = 0  # how many bytes have come since the last part of a body
         self._keeps_alive = False
         self._until_end = False  # whether the body goes on until the connection ends
 
@@ -101,19 +111,20 @@ class HttpConnection(asyncio.Protocol):
             raise TransportError("the connection was closed before the request")
         self.reusable = False
         self._most = most
+        self._in_head, self._bodiless = True, 0
         self._response = asyncio.get_running_loop().create_future()
-        self._expect_head()
-        transport.write(head)
-        if body:
-            transport.write(body)
         try:
+            if len(body) <= _MOST_JOINED:
+                transport.write(head + body)
+            else:
+                transport.write(head)
+                transport.write(body)
             response = await self._response
         except BaseException:
             self.abort()
             raise
         finally:
             self._response = None
-            self._headers, self._body = [], bytearray()
         if not self._keeps_alive or transport.is_closing() or transport.get_write_buffer_size():
             self.abort()  # the server closes it, or has answered before it had everything
         else:
@@ -122,7 +133,7 @@ class HttpConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close the connection at once."""
-        self.reusable = False
+        self.reusable = self._keeps_alive = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -138,44 +149,57 @@ class HttpConnection(asyncio.Protocol):
         if self._response is None or self._parser is None:
             self.abort()  # it is nobody's
             return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._keeps_alive = False
-        except httptools.HttpParserError as error:
-            self._fail(f"no HTTP response ({error})")
-        if self._head >= 0:
-            self._head += len(data)
-            if self._head > _MOST_HEAD:
+        room = _MOST_HEAD - self._bodiless
+        self._bodiless += len(data)
+        for part in (data[:room], data[room:]) if self._in_head and len(data) > room else (data,):
+            try:
+                self._parser.feed_data(part)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+                self._keeps_alive = False
+                self._fail(f"no HTTP response ({error})")
+            if self._bodiless > _MOST_HEAD:
                 self._fail(f"a response with headers of more than {_MOST_HEAD:,} bytes")
+
+    def eof_received(self) -> None:
+        """Take the end of the connection, which is also that of some responses."""
+        if self._until_end:
+            self.on_message_complete()
+        self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End: the connection is gone."""
         self._transport = self._parser = None
-        self.reusable = False
-        if error is None and self._until_end and self._head < 0:
-            self.on_message_complete()
-        else:
-            self._fail(
-                str(error) if error is not None else "the connection was closed before the response was complete"
-            )
+        self.reusable = self._keeps_alive = False
+        self._fail("the connection was closed before the response was complete" if error is None else str(error))
         self.on_lost(self)
 
     # -- of the parser
 
+    def on_message_begin(self) -> None:
+        """Begin a response, unless there was one: what follows it makes the parser fail."""
+        if not self._in_head:
+            raise TransportError("more than one response")
+        self._headers = []
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are none."""
-        if self._head >= 0:
-            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        if self._in_head:
+            self._headers.append((name.decode().lower(), value.decode(errors="replace")))
 
     def on_headers_complete(self) -> None:
         """Learn how long the response is, and what follows it."""
         assert self._parser is not None
-        self._head = -1
         self._status = self._parser.get_status_code()
+        if 100 <= self._status < 200 and self._status != 101:
+            return  # it only announces another one
+        self._in_head, self._bodiless = False, 0
         self._keeps_alive = self._parser.should_keep_alive()
-        has_end = self._header("content-length") or "chunked" in self._header("transfer-encoding").lower()
-        self._until_end = not self._keeps_alive and not has_end
+        headers = dict(self._headers)
+        self._coding = headers.get("content-encoding", "").strip().lower()
+        transfer = headers.get("transfer-encoding")
+        self._until_end = not (self._keeps_alive or transfer or "content-length" in headers)
+        if transfer and transfer.strip().lower() != "chunked":
+            self._fail(f"a response in a transfer encoding that was not asked for: {transfer:.100}")
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
@@ -183,33 +207,21 @@ class HttpConnection(asyncio.Protocol):
             self._fail(str(_too_large()))
         else:
             self._body += part
+            self._bodiless = 0
 
     def on_message_complete(self) -> None:
         """Hand on the response, unless it only announces another one."""
-        if self._response is None or self._response.done():
-            self._keeps_alive = False  # more than one answer
-            return
-        if 100 <= self._status < 200 and self._status != 101:
-            self._expect_head()
-            return
         body = bytes(self._body)
+        self._body.clear()
+        if self._in_head or self._response is None or self._response.done():
+            return
         try:
-            if coding := self._header("content-encoding").lower():
-                if coding not in ("gzip", "x-gzip", "deflate"):
-                    raise TransportError(f"a response in an encoding that was not asked for: {coding:.100}")
-                body = _inflate(body, self._most) if body else body
+            if self._coding:
+                body = _decode(body, self._coding, self._most)
         except TransportError as error:
             self._fail(str(error))
         else:
             self._response.set_result(HttpResponse(self._status, self._headers, body))
-
-    def _expect_head(self) -> None:
-        self._headers, self._body = [], bytearray()
-        self._head = 0
-        self._keeps_alive = self._until_end = False
-
-    def _header(self, name: str) -> str:
-        return next((value for key, value in self._headers if key == name), "")
 
     def _fail(self, why: str) -> None:
         if self._response is not None and not self._response.done():

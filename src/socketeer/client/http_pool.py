@@ -8,7 +8,7 @@ import weakref
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from socketeer.client.dialing import connect
 from socketeer.client.http import HttpConnection, make_head
@@ -18,7 +18,6 @@ __all__ = ["HttpPool", "pool_of_this_loop"]
 
 _KEPT: Final = 4.0
 """How long an idle connection is used again, in seconds: less than the five after which most servers close it."""
-_IN_A_TARGET: Final = "%:/?#[]@!$&'()*+,;="
 
 
 class _Peer(NamedTuple):
@@ -57,11 +56,9 @@ class HttpPool:
         """
         scheme, _, host, path = url.split("/", 3)
         target = f"/{path}"
-        if not target.isascii() or " " in target:
-            target = quote(target, safe=_IN_A_TARGET)
-        if proxy is not None and scheme == "http:" and proxy.startswith("http"):  # it reads the request itself
+        if proxy is not None and scheme == "http:" and proxy.startswith("http:"):  # it reads the request itself
             peer = _Peer(scheme, "", tls, proxy)
-            target = f"http://{host}{target}"
+            target = url
             headers = {**headers, **_credentials(proxy)}
         else:
             peer = _Peer(scheme, host, tls, proxy)

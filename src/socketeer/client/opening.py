@@ -28,6 +28,7 @@ __all__ = ["Opening", "SessionRules"]
 _log = logging.getLogger("socketeer.client")
 
 _LEAST_PAYLOAD = 1
+_OF_THE_TRANSPORT = ("content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class Opening:
             headers["Authorization"] = self._address.authorization
         for name, value in headers.items():
             check_header(name, value)
+            if name.lower() in _OF_THE_TRANSPORT:
+                raise ValueError(f"a header that cannot be set: {name!r}")
         self._said[transport] = _Said(query, headers)
 
     async def _ask(self, option: str, given: Any) -> dict[str, str]:
@@ -169,7 +172,8 @@ class Opening:
             own = next((name for name in fields if name.lower() == "cookie"), None)
             fields["Cookie"] = f"{fields.pop(own)}; {cookies}" if own is not None else cookies
         if content_type:
-            fields["Content-Type"] = content_type
+            own = next((name for name in fields if name.lower() == "content-type"), "Content-Type")
+            fields[own] = content_type
         return fields
 
     async def _request(self, sid: str | None, method: str, body: bytes, content_type: str) -> HttpResponse:

@@ -146,7 +146,8 @@ class _Opening:
         self.error: TransportError | None = None
 
     def listen(self, request: Any, response: Any) -> ClientWire:
-        self.headers = [(str(name).lower(), str(value)) for name, value in response.headers.items()]
+        pairs = response.headers.items()
+        self.headers = [(str(name).lower(), _as_utf8(str(value))) for name, value in pairs]
         agreement: Agreement | None = None
         begin = self._begin
         try:
@@ -162,6 +163,11 @@ class _Opening:
     def abort(self) -> None:
         if self._wire is not None:
             self._wire.abort()
+
+
+def _as_utf8(value: str) -> str:
+    """Read a header as those of other responses are: picows leaves what is not ASCII in a way that cannot be sent."""
+    return value.encode("ascii", "surrogateescape").decode(errors="replace")
 
 
 def _deafen(wire: Wire) -> Sink:
