@@ -424,5 +424,3 @@ def test_options_of_a_transport() -> None:
     assert (websocket.path, websocket.proxy, websocket.force_base64) == ("/socket.io", "socks5://h:1", True)
     plain = Manager("http://h").options
     assert plain.for_transport("polling") is plain
-    with pytest.raises(ValueError, match="SOCKS proxy needs transports"):
-        Manager("http://h", proxy="socks5://h:1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from picows import WSListener, WSTransport
@@ -36,10 +37,11 @@ async def dial(
 
     Raises what sockets, TLS, proxies and picows raise.
     """
-    parsed = parse_url(url)
+    scheme, _, host, target = url.split("/", 3)
+    parsed = _parse(f"{scheme}//{host}")
     protocol: Any = WSProtocol(
-        parsed.netloc,
-        parsed.resource_name,
+        host,
+        f"/{target}",
         True,  # it is the client's side
         listen,
         QUIET,
@@ -85,13 +87,21 @@ async def connect(protocol: asyncio.Protocol, url: str, tls: ssl.SSLContext | No
 
     Raises what sockets, TLS and proxies raise.
     """
-    await _connect(protocol, parse_url(url, False), tls, proxy)
+    await _connect(protocol, _parse(url), tls, proxy)
+
+
+@lru_cache(64)
+def _parse(url: str) -> WSParsedURL:
+    return parse_url(url, False)
 
 
 async def _connect(protocol: Any, url: WSParsedURL, tls: ssl.SSLContext | None, proxy: str | None) -> None:
     loop = asyncio.get_running_loop()
+    if proxy is None:
+        await loop.create_connection(lambda: protocol, url.host, url.port, ssl=tls)
+        return
     settings: dict[str, Any] = {}  # the name in the certificate, where the way is a socket
-    relay = parse_url(proxy, False) if proxy is not None else None
+    relay = _parse(proxy)
     way = await connect_through_optional_proxy(loop, url, relay, None, tls, None, settings, loop.create_connection)
     if isinstance(way, ConnectedTransport):
         await _take_over(way.transport, protocol, url, tls)

@@ -39,16 +39,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _log = logging.getLogger("socketeer.client")
 
-_EVENTS = (
-    "open",
-    "error",
-    "ping",
-    "packet",
-    "close",
-    "reconnect_attempt",
-    "reconnect",
-    "reconnect_error",
-    "reconnect_failed",
+_EVENTS = frozenset(
+    (
+        "open",
+        "error",
+        "ping",
+        "packet",
+        "close",
+        "reconnect_attempt",
+        "reconnect",
+        "reconnect_error",
+        "reconnect_failed",
+    )
 )
 
 
@@ -91,6 +93,7 @@ class Manager:
             random.random,
         )
         self._attempt: asyncio.Task[Exception | None] | None = None
+        self._attempts = 0  # so far
         self._timer: Timer | None = None
         self._reconnecting = False
         self._skip_reconnect = False
@@ -222,6 +225,7 @@ class Manager:
             return
         self._skip_reconnect = False
         self.ready_state = "opening"
+        self._attempts += 1
         self._attempt = attempt = self.driver.spawn(self._run_attempt())
         assert attempt is not None
         attempt.add_done_callback(self._attempt_over)
@@ -276,7 +280,7 @@ class Manager:
             self._network,
             self._cookies,
             self.driver,
-            functools.partial(self._opened, self._attempt),
+            functools.partial(self._opened, self._attempts),
             self._upgraded,
             self._ended,
         )
@@ -291,8 +295,8 @@ class Manager:
             else:
                 break
 
-    def _opened(self, attempt: asyncio.Task[Exception | None] | None, session: Session) -> None:
-        if attempt is not self._attempt or self.ready_state != "opening":  # closed meanwhile
+    def _opened(self, attempt: int, session: Session) -> None:
+        if attempt != self._attempts or self.ready_state != "opening":  # closed meanwhile
             session.end("forced close")
             return
         _log.debug("%s is connected as %s", self.url, session.id)

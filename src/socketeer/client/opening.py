@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import quote_plus
 
 from socketeer.client.address import Address, Cookies, timestamp
 from socketeer.client.network import HttpResponse, Network
@@ -79,11 +80,20 @@ def _texts(values: Mapping[Any, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (values or {}).items()}
 
 
+def _of_session(sid: str) -> str:
+    """Give the end of the URL of a request that belongs to a session."""
+    return f"&sid={quote_plus(sid)}"
+
+
 class _Said(NamedTuple):
     """Hold what every request of one transport says."""
 
     query: dict[str, str]
     headers: dict[str, str]
+    url: str
+    """The URL but for what differs from request to request."""
+    stamp: str
+    """What goes before the text that tells requests apart; empty where they are not to be."""
 
 
 class Opening:
@@ -138,7 +148,18 @@ class Opening:
             check_header(name, value)
             if name.lower() in _OF_THE_TRANSPORT:
                 raise ValueError(f"a header that cannot be set: {name!r}")
-        self._said[transport] = _Said(query, headers)
+        stamped = options.timestamp_requests
+        if stamped is None:
+            stamped = transport == "polling"
+        fixed = {**query, "EIO": str(self._revision.engine), "transport": transport}
+        if options.force_base64:
+            fixed["b64"] = "1"
+        for own in ("sid", options.timestamp_param)[: 1 + stamped]:
+            fixed.pop(own, None)
+        url = self._address.url(transport, options.path + "/" * options.add_trailing_slash, fixed)
+        self._said[transport] = _Said(
+            query, headers, url, f"&{quote_plus(options.timestamp_param)}=" if stamped else ""
+        )
 
     async def _ask(self, option: str, given: Any) -> dict[str, str]:
         if not callable(given):
@@ -153,17 +174,9 @@ class Opening:
             self._answers[key] = _texts(answer)
         return self._answers[key]
 
-    def _url(self, transport: str, sid: str | None) -> str:
-        options = self._options.for_transport(transport)
-        query = {**self._said[transport].query, "EIO": str(self._revision.engine), "transport": transport}
-        stamped = options.timestamp_requests
-        if stamped or (stamped is None and transport == "polling"):
-            query[options.timestamp_param] = timestamp()
-        if options.force_base64:
-            query["b64"] = "1"
-        if sid is not None:
-            query["sid"] = sid
-        return self._address.url(transport, options.path + "/" * options.add_trailing_slash, query)
+    def _url(self, transport: str, of_session: str) -> str:
+        said = self._said[transport]
+        return f"{said.url}{said.stamp}{timestamp()}{of_session}" if said.stamp else f"{said.url}{of_session}"
 
     def _fields(self, transport: str, content_type: str = "") -> dict[str, str]:
         fields = dict(self._said[transport].headers)
@@ -176,8 +189,8 @@ class Opening:
             fields[own] = content_type
         return fields
 
-    async def _request(self, sid: str | None, method: str, body: bytes, content_type: str) -> HttpResponse:
-        url = self._url("polling", sid)
+    async def _request(self, of_session: str, method: str, body: bytes, content_type: str) -> HttpResponse:
+        url = self._url("polling", of_session)
         try:
             async with asyncio.timeout(self._options.for_transport("polling").request_timeout):
                 response = await self._network.request(method, url, self._fields("polling", content_type), body)
@@ -209,9 +222,15 @@ class Opening:
             self._session_closed,
             pings=not self._revision.server_pings,
         )
-        url, said = self._url(transport, None), self._said[transport]
+        said = self._said[transport]
         session.request = Request(
-            "GET", url, said.query, said.headers, self._address.host, self._address.secure, transport == "websocket"
+            "GET",
+            said.url,
+            said.query,
+            said.headers,
+            self._address.host,
+            self._address.secure,
+            transport == "websocket",
         )
         return session
 
@@ -231,7 +250,7 @@ class Opening:
 
     async def _open_polling(self) -> None:
         try:
-            response = await self._request(None, "GET", b"", "")
+            response = await self._request("", "GET", b"", "")
             check_response(response, "handshake")
             try:
                 packets = self._revision.codec.decode_payload(response.body, binary=is_binary(response))
@@ -244,9 +263,10 @@ class Opening:
             await self._network.release()
             raise
         session = self._make_session(handshake, "polling")
+        of_session = _of_session(handshake.sid)
 
         async def exchange(method: str, body: bytes, content_type: str) -> HttpResponse:
-            return await self._request(handshake.sid, method, body, content_type)
+            return await self._request(of_session, method, body, content_type)
 
         binary = not self._options.for_transport("polling").force_base64
         polling = Polling(session, exchange, self._driver, binary=binary, max_payload=handshake.max_payload)
@@ -266,15 +286,15 @@ class Opening:
     async def _open_websocket(self) -> None:
         first = _First(self)
         try:
-            await self._connect(None, first.begin)
+            await self._connect("", first.begin)
             await first.opened
         except BaseException:
             first.give_up()
             raise
 
-    async def _connect(self, sid: str | None, begin: Callable[[Wire], Sink]) -> None:
+    async def _connect(self, of_session: str, begin: Callable[[Wire], Sink]) -> None:
         options = self._options
-        url, fields = self._url("websocket", sid), self._fields("websocket")
+        url, fields = self._url("websocket", of_session), self._fields("websocket")
         self._cookies.take(await self._network.websocket(url, fields, self._limits, begin, options.protocols))
 
     def begin(self, wire: Wire, data: bytes) -> None:
@@ -282,6 +302,7 @@ class Opening:
         session = self._make_session(_read_handshake(data), "websocket")
         session.transport = self._websocket_of(session, wire)
         wire.sink = session
+        self._said.clear()  # it has served
         self._on_open(session)
 
     # -- upgrade
@@ -289,13 +310,14 @@ class Opening:
     async def connect_probe(self, session: Session, begin: Callable[[Wire], Sink]) -> None:
         """Open the WebSocket that is to become the transport of a session."""
         await self._prepare("websocket")
-        await self._connect(session.id, begin)
+        await self._connect(_of_session(session.id), begin)
 
     def upgrade(self, session: Session, wire: Wire) -> None:
         """Move a session, whose polling is paused, to its WebSocket."""
         wire.send_text(b"5")
         wire.sink = session
         session.upgrade(self._websocket_of(session, wire))
+        self._said.clear()
         self._release()
         self._on_upgrade()
 

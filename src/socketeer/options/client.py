@@ -9,7 +9,7 @@ import dataclasses
 import math
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast
 from urllib.parse import urlsplit
@@ -235,7 +235,7 @@ class SocketOptions:
 def split_options(keywords: Mapping[str, Any], caller: str) -> tuple[ManagerKeywords, SocketKeywords, dict[str, bool]]:
     """Part the keywords of ``connect`` into those of the manager, those of the socket, and its own."""
     own = {"force_new": False, "multiplex": True}
-    _check_known(keywords, [*_MANAGER_CHECKS, *_SOCKET_CHECKS, *own], caller)
+    _check_known(keywords, _ALL_OPTIONS, caller, (), "")
     manager = {name: value for name, value in keywords.items() if name in _MANAGER_CHECKS}
     socket = {name: value for name, value in keywords.items() if name in _SOCKET_CHECKS}
     own.update({name: is_true_or_false(name, keywords[name]) for name in own if name in keywords})
@@ -244,21 +244,20 @@ def split_options(keywords: Mapping[str, Any], caller: str) -> tuple[ManagerKeyw
 
 def check_manager_keywords(keywords: Mapping[str, Any], caller: str) -> None:
     """Raise TypeError for an option that a manager does not have."""
-    _check_known(keywords, _MANAGER_CHECKS, caller, dict.fromkeys(_SOCKET_CHECKS, "each of its sockets"))
+    _check_known(keywords, _MANAGER_CHECKS, caller, _SOCKET_CHECKS, "each of its sockets")
 
 
 def check_socket_keywords(keywords: Mapping[str, Any], caller: str) -> None:
     """Raise TypeError for an option that a socket does not have."""
-    _check_known(keywords, _SOCKET_CHECKS, caller, dict.fromkeys(_MANAGER_CHECKS, "its manager"))
+    _check_known(keywords, _SOCKET_CHECKS, caller, _MANAGER_CHECKS, "its manager")
 
 
 def _check_known(
-    keywords: Mapping[str, Any], names: Iterable[str], caller: str, others: Mapping[str, str] | None = None
+    keywords: Mapping[str, Any], known: Collection[str], caller: str, others: Collection[str], owner: str
 ) -> None:
-    known = list(names)
     for name in keywords:
         if name not in known:
-            hint = f": {others[name]} has" if others and name in others else nearest(name, known)
+            hint = f": {owner} has" if name in others else nearest(name, known)
             raise TypeError(f"{caller}() has no option {name!r}{hint}")
 
 
@@ -395,6 +394,7 @@ _SOCKET_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "max_buffered_emits": is_count(0),
     "max_waiting_events": is_count(0),
 }
+_ALL_OPTIONS = frozenset((*_MANAGER_CHECKS, *_SOCKET_CHECKS, "force_new", "multiplex"))
 _Field = tuple[str, Any, Callable[[str, Any], Any]]
 
 
