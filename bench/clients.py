@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 from typing import Any
 
 from bench.options import attempt, count, names, ready, seconds
@@ -33,6 +34,7 @@ LIBRARIES: dict[str, tuple[str, str, str]] = {
 WAYS = ("websocket", "polling,websocket", "polling")
 """Lists of transports: the second one upgrades."""
 _BROADCASTS = 30
+_SHOWN = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Crowd]]:
     for _ in range(options.rounds):
         for way in WAYS:
             for name in libraries:
-                with running(TARGETS["fast"], server, "heartbeats") as served:
+                with running(TARGETS["fast"], server, "crowd") as served:
                     url = f"http://127.0.0.1:{served.port}"
                     found[way][name].append(_crowd(options, name, url, way, load))
     return {way: {name: _median(crowds) for name, crowds in by_name.items()} for way, by_name in found.items()}
@@ -128,12 +130,13 @@ def _crowd(options: argparse.Namespace, name: str, url: str, way: str, core: int
 def _process(name: str, url: str, clients: int, way: str, core: int | None) -> Iterator[Any]:
     """Run the program of a library, and give what tells it a step and what hears of its figures."""
     _, python, module = LIBRARIES[name]
+    errors = TemporaryFile("w+")  # noqa: SIM115  # closed at the end
     process = subprocess.Popen(
         [python, "-m", module, url, str(clients), way],
         cwd=HERE.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # the incumbent complains of what it leaves open
+        stderr=errors,
         text=True,
         preexec_fn=lambda: pin(core),
     )
@@ -146,7 +149,8 @@ def _process(name: str, url: str, clients: int, way: str, core: int | None) -> I
     def hear() -> dict[str, float]:
         line = process.stdout.readline() if process.stdout is not None else ""
         if not line:
-            raise TargetError(f"the clients of {name} ended")
+            errors.seek(0)
+            raise TargetError(f"the clients of {name} ended over {way}: {errors.read()[-_SHOWN:].strip()}")
         figures: dict[str, float] = json.loads(line)
         return figures
 
@@ -160,3 +164,4 @@ def _process(name: str, url: str, clients: int, way: str, core: int | None) -> I
             process.kill()
             process.wait()
         process.stdout.close()
+        errors.close()

@@ -67,7 +67,7 @@ class Running:
 
 def _ours(lane: str) -> Target:
     command = (sys.executable, "-m", "bench.servers.socketeer_app", lane)
-    features = {"heartbeats", "calm", "typed", "middleware", "catch-all", "recovery", "connect-middleware"}
+    features = {"heartbeats", "calm", "typed", "middleware", "catch-all", "recovery", "connect-middleware", "crowd"}
     return Target(lane, f"socketeer, {lane} lane", command, frozenset(features))
 
 

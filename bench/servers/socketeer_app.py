@@ -7,7 +7,8 @@ from typing import Any
 from bench.servers.serving import arguments, serve
 from socketeer import Server, Socket
 
-PING_INTERVALS = {"heartbeats": 5, "calm": 600}
+PING_INTERVALS = {"heartbeats": 5, "calm": 600, "crowd": 2}
+"""Not 5 for a crowd: uvicorn closes idle connections after as long, just when clients would send their pongs."""
 LANES = {
     "fast": ("socketeer.transports.uvicorn:WebSocketProtocol", "socketeer.transports.uvicorn:HttpProtocol"),
     "portable": ("websockets-sansio", "httptools"),

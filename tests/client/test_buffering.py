@@ -160,7 +160,7 @@ async def test_volatile_events_leave_at_once_or_never(server: Peer, transport: s
         socket.volatile.emit("echo", 5, b"5")
         assert await socket.receive(5) == ("echo", [5, b"5"])
         socket.emit("echo", 6)
-        with pytest.raises(Disconnected):  # there will be no answer
+        with pytest.raises(Disconnected, match="volatile and could not leave at once"):  # there will be no answer
             await socket.volatile.emit_with_ack("echo", "behind an event")
         assert await numbers(socket, 1) == [6]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["GONE", "ClientOperator"]
 
 GONE = "the socket has been disconnected"
+_DROPPED = "the event is volatile and could not leave at once, or the socket has been disconnected since"
 _RETRY_PATIENCE = 10.0
 """How long ``retries`` wait for an acknowledgement where nothing else is said, in seconds."""
 
@@ -104,5 +105,5 @@ class ClientOperator:
             lambda answered: socket.transmit(body, flags, answered),
             socket.forget_ack,
             done,
-            GONE,
+            _DROPPED if flags.volatile else GONE,
         )
