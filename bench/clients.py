@@ -91,7 +91,12 @@ def tables(facts: dict[str, Any]) -> list[Table]:
 
 def _cells(crowd: dict[str, float]) -> list[str]:
     memory, *times = crowd.values()
-    return [f"{memory / 1000:.1f}", *(f"{each * 1e6:,.3g}" for each in times)]
+    return [f"{memory / 1000:.1f}", *(_microseconds(each) for each in times)]
+
+
+def _microseconds(seconds: float) -> str:
+    value = seconds * 1e6
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, Crowd]]:
