@@ -38,7 +38,6 @@ def at_exit():
 late = []
 atexit.register(at_exit)  # before the client's own, so that it is called behind it
 
-from concurrent.futures import ThreadPoolExecutor
 from socketeer import UsageError, sync
 URL, SILENT, ABSENT, TRANSPORTS = *sys.argv[1:4], sys.argv[4].split("+")
 
@@ -51,6 +50,14 @@ def begin(function):
 CONNECTED = """
 socket = connect()
 print(socket.id)
+"""
+AFTERWARDS = """
+def work():
+    threading.main_thread().join()
+    time.sleep(0.1)
+    socket = connect(URL.replace("127.0.0.1", "localhost"), reconnection=False)
+    print(socket.id, time.monotonic(), sep="\\n", flush=True)
+threading.Thread(target=work).start()
 """
 END = """
 print(time.monotonic(), flush=True)
@@ -106,6 +113,7 @@ time.sleep(0.1)
     "threads go on": (
         CONNECTED
         + """
+from concurrent.futures import ThreadPoolExecutor
 def work(number):
     time.sleep(0.1)
     assert socket.emit_with_ack("echo", number) == number
@@ -119,6 +127,8 @@ threading.Thread(target=check).start()
 """,
         "polling+websocket",
     ),
+    "a thread begins afterwards": (AFTERWARDS, "polling+websocket"),
+    "a thread begins afterwards without uvloop": (AFTERWARDS, "polling+websocket", "no uvloop"),
     "called at exit": (
         CONNECTED
         + """

@@ -72,6 +72,30 @@ class _State(enum.Enum):
     FORKED = "forked"  # left behind in the parent process
 
 
+class _Pool(concurrent.futures.ThreadPoolExecutor):
+    """Be the executor of the event loop, which looks up addresses: also behind the end of the main thread.
+
+    Other threads may go on then, and connect, where the pools of the standard library take nothing any more.
+    """
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
+        try:
+            return super().submit(function, *args, **kwargs)
+        except RuntimeError:
+            if threading.main_thread().is_alive():
+                raise
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def work() -> None:
+            try:
+                outcome.set_result(function(*args, **kwargs))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        threading.Thread(target=work, name="socketeer.sync pool", daemon=True).start()
+        return outcome
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
@@ -90,6 +114,7 @@ class BackgroundPortal:
         self._waits: set[_Wait] = set()
         self._runner = asyncio.Runner(loop_factory=_new_loop)
         self._loop = self._runner.get_loop()
+        self._loop.set_default_executor(_Pool())
         self._thread = threading.Thread(target=self._serve, name="socketeer.sync", daemon=True)
         self._thread.start()
 
