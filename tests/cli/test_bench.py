@@ -270,6 +270,10 @@ def test_doubtful_figures_are_said_to_be(fields: dict[str, Any], warning: str) -
     assert warning in found
 
 
+def test_the_event_that_a_short_test_ends_before_is_not_missed() -> None:
+    assert not [*report_with(wall=0.5, sent=494).warnings()]
+
+
 def test_a_report_names_no_secrets() -> None:
     assert address_of("https://user:password@example.com:1/admin?token=secret#x") == "https://example.com:1/admin"
 
