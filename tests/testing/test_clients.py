@@ -117,16 +117,27 @@ def test_what_cannot_be_is_told_at_once(clients: Clients) -> None:
         clients(network, reconnection=False)
     with pytest.raises(TypeError, match="reconection"):
         clients(io, reconection=False)  # type: ignore[call-arg]
-    with pytest.raises(Stuck, match=r"3600 s of virtual time.*"):
+    with pytest.raises(TypeError, match="an ASGI application is needed, not 'app'"):
+        clients("app")
+    with pytest.raises(
+        Stuck, match=r"(?s)3600 s of virtual time.*The last .* failed: /socket\.io/: connection refused"
+    ):
         clients(network)
     network.up()
     socket = clients(network)
     with pytest.raises(TimeoutError):
         socket.receive(timeout=60)
-    with pytest.raises(Stuck, match=r"(?s)3600 s of virtual time.*receive \("):
+    with pytest.raises(Stuck, match=r"(?s)3600 s of virtual time.*receive \(") as stuck:
         socket.receive()
+    assert "attempt to connect" not in str(stuck.value)
     io.emit("late")
     assert socket.receive() == ("late", [])  # which the call before does not take away
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_client_that_is_never_let_in_says_why(clients: Clients, way: str) -> None:
+    with pytest.raises(Stuck, match=r"failed: /elsewhere/: .*HTTP 40[34]"):
+        clients(make_server(), path="/elsewhere", **WAYS[way])
 
 
 def test_inside_an_event_loop_it_says_what_to_use_instead(clients: Clients) -> None:

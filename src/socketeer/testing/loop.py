@@ -61,6 +61,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._executor: Executor | None = None
         self.limit = limit
         """How many virtual seconds a run may take; None: as many as it likes."""
+        self.failures: dict[object, str] = {}
+        """Why nobody gets through a network, by the network: what a run that is stuck may wait for."""
         super().__init__(_Selector(self))
 
     def time(self) -> float:
@@ -187,7 +189,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             places = list(_places(task.get_coro()))
             if task is self._awaited or (places and not places[0][1].startswith(_PACKAGE)):
                 lines.append(f"\n  {task.get_name()}: {' > '.join(f'{name} ({place})' for name, place in places)}")
-        return f" What waits:{''.join(lines)}" if lines else ""
+        failures = "".join(f"\nThe last attempt to connect failed: {failure}" for failure in self.failures.values())
+        return (f" What waits:{''.join(lines)}" if lines else "") + failures
 
 
 class _Selector(selectors.DefaultSelector):

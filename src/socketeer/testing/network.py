@@ -35,6 +35,8 @@ class AsgiNetwork:
     """
 
     def __init__(self, app: Any, *, client: tuple[str, int] = ("testclient", 50000)) -> None:
+        if not callable(app):
+            raise TypeError(f"an ASGI application is needed, not {app!r}")
         self._app = app
         self._client = client
         self._gate = Gate()
@@ -116,11 +118,14 @@ class AsgiNetwork:
             exchange = Exchange(self._gate, body, lambda exchange: self._run(host, exchange.run(self._app, scope)))
             self._connections[exchange] = None
             try:
-                return await exchange.response
+                response = await exchange.response
+                self._note(scope, None if response.status < 400 else f"HTTP {response.status}")
+                return response
             finally:
                 self._connections.pop(exchange, None)
                 exchange.leave()
         except TransportError as error:
+            self._note(scope, str(error))
             raise TransportError(f"{method} failed: {error}") from error
 
     async def websocket(
@@ -141,18 +146,32 @@ class AsgiNetwork:
         try:
             host = await self._connect(scope)
         except TransportError as error:
+            self._note(scope, str(error))
             raise TransportError(f"WebSocket failed: {error}") from error
         wire = MemoryWire(self._gate, limits, begin, lambda: self._connections.pop(wire, None))
         self._connections[wire] = None
         wire.open(lambda: self._run(host, wire.server.run(self._app, scope)))
         try:
-            return await wire.opened
+            answer = await wire.opened
         except asyncio.CancelledError:
             wire.abort()
             raise
+        except TransportError as error:
+            self._note(scope, str(error))
+            raise
+        self._note(scope, None)
+        return answer
 
     async def release(self) -> None:
         """Do nothing: no connection is kept open for further requests."""
+
+    def _note(self, scope: Scope, failure: str | None) -> None:
+        """Keep why nobody gets through, for a test that waits for it in vain."""
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.failures.pop(self, None)
+            if failure is not None:
+                loop.failures[self] = f"{scope['path']}: {failure}"
 
     # -- the way to the application
 
