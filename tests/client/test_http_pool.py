@@ -192,6 +192,76 @@ async def test_no_request_is_sent_twice(answered: int) -> None:
 
 
 @in_each_loop
+async def test_a_server_that_ends_each_connection_and_does_not_say_so() -> None:
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append((await read_request(reader)).body)
+        writer.write(response("ok"))
+        writer.write_eof()  # which comes with the response, but the event loop reads it later
+        await reader.read()
+
+    async with listening(serve) as peer, client() as network:
+        bodies = [b"%d" % number for number in range(5)]
+        for body in bodies:
+            assert await ask(network, peer, body) == b"ok"
+        assert requests == bodies
+
+
+@pytest.mark.parametrize("farewell", [b"", b"H", None], ids=repr)
+@pytest.mark.parametrize("request_line", ["GET /", "GET /?EIO=4&sid=1", "POST /"])
+@in_each_loop
+async def test_only_a_handshake_is_repeated(request_line: str, farewell: bytes | None) -> None:
+    begun: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept = not begun
+        while True:
+            await read_request(reader)
+            begun.append(kept)
+            if len(begun) == 2 or len(begun) > 3:
+                break
+            writer.write(response("ok"))
+        if farewell is None:
+            writer.transport.abort()
+        else:
+            writer.write(farewell)
+
+    method, target = request_line.split()
+    async with listening(serve) as peer, client() as network:
+        assert await ask(network, peer) == b"ok"
+        if method == "GET" and "sid" not in target and farewell != b"H":
+            assert (await network.request(method, f"{peer.url}{target}", {}, b"")).body == b"ok"
+            assert begun == [True, True, False]
+            begun.append(False)  # the next one is not answered either, nor is the one that repeats it
+        with pytest.raises(TransportError):
+            await network.request(method, f"{peer.url}{target}", {}, b"")
+        assert len(begun) in (2, 6)
+
+
+@in_each_loop
+async def test_a_handshake_is_not_repeated_where_the_client_gives_up() -> None:
+    begun = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun
+        while True:
+            await read_request(reader)
+            begun += 1
+            if begun == 1:
+                writer.write(response("ok"))
+
+    async with listening(serve) as peer, client() as network:
+        assert await ask(network, peer) == b"ok"
+        request = asyncio.create_task(ask(network, peer))
+        await eventually(lambda: begun == 2)
+        network.drop()
+        with pytest.raises(TransportError, match="closed before the response was complete"):
+            await request
+        assert (begun, connections_to(peer.port)) == (2, 0)
+
+
+@in_each_loop
 async def test_an_answer_before_the_request_was_sent() -> None:
     site = Site()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -64,6 +66,15 @@ def _too_large() -> TransportError:
     return TransportError("a response of more than max_http_buffer_size")
 
 
+def _readable(number: int) -> bool:
+    """Tell whether a socket, given its file descriptor, has something to read, be it its end."""
+    if sys.platform == "win32":
+        return bool(select.select([number], [], [], 0)[0])
+    poll = select.poll()  # select() takes no number above 1,023
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class HttpConnection(asyncio.Protocol):
     """Make one request after the other. ``on_lost`` is called when the connection is closed."""
 
@@ -72,6 +83,7 @@ class HttpConnection(asyncio.Protocol):
         "_body",
         "_coding",
         "_headers",
+        "_heard",
         "_in_head",
         "_keeps_alive",
         "_most",
@@ -82,12 +94,15 @@ class HttpConnection(asyncio.Protocol):
         "_until_end",
         "on_lost",
         "reusable",
+        "unanswered",
     )
 
     def __init__(self, on_lost: Callable[[HttpConnection], None]) -> None:
         self.on_lost = on_lost
         self.reusable = False
         """Whether another request may follow."""
+        self.unanswered = False
+        """Whether the server has ended it without a byte of an answer to the last request."""
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._response: asyncio.Future[HttpResponse] | None = None
@@ -96,6 +111,7 @@ class HttpConnection(asyncio.Protocol):
         self._most = 0
         self._status = 0
         self._coding = ""
+        self._heard = False  # whether anything has come since the last request
         self._in_head = False  # until that of the response itself is whole
         self._bodiless = 0  # how many bytes have come since the last part of a body
         self._keeps_alive = False
@@ -111,7 +127,7 @@ class HttpConnection(asyncio.Protocol):
             raise TransportError("the connection was closed before the request")
         self.reusable = False
         self._most = most
-        self._in_head, self._bodiless = True, 0
+        self._in_head, self._bodiless, self._heard = True, 0, False
         self._response = asyncio.get_running_loop().create_future()
         try:
             if len(body) <= _MOST_JOINED:
@@ -137,6 +153,10 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def has_ended(self) -> bool:
+        """Tell of an idle connection whether the server has ended it, even where the event loop is yet to read that."""
+        return self._transport is None or _readable(self._transport.get_extra_info("socket").fileno())
+
     # -- of the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -146,6 +166,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what the server has sent."""
+        self._heard = True
         if self._response is None or self._parser is None:
             self.abort()  # it is nobody's
             return
@@ -162,6 +183,7 @@ class HttpConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Take the end of the connection, which is also that of some responses."""
+        self.unanswered = not self._heard
         if self._until_end:
             self.on_message_complete()
         self.abort()
@@ -170,6 +192,8 @@ class HttpConnection(asyncio.Protocol):
         """End: the connection is gone."""
         self._transport = self._parser = None
         self.reusable = self._keeps_alive = False
+        if error is not None:
+            self.unanswered = not self._heard
         self._fail("the connection was closed before the response was complete" if error is None else str(error))
         self.on_lost(self)
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from socketeer.client.dialing import connect
 from socketeer.client.http import HttpConnection, make_head
 from socketeer.client.network import HttpResponse
+from socketeer.exceptions import TransportError
 
 __all__ = ["HttpPool", "pool_of_this_loop"]
 
@@ -48,11 +49,14 @@ class HttpPool:
         most: int,
         tls: ssl.SSLContext | None,
         proxy: str | None,
+        *,
+        repeatable: bool = False,
     ) -> HttpResponse:
         """Make a request whose response may have a body of ``most`` bytes.
 
-        None is made twice, whatever happens: the packets that a lost response carried are not sent again. Raises
-        ``TransportError``, and what sockets, TLS and proxies raise.
+        None is made twice, for the packets that a lost response carried are not sent again; but where that loses
+        nothing, a ``repeatable`` one is that a server did not answer at all which was closing a kept connection.
+        Raises ``TransportError``, and what sockets, TLS and proxies raise.
         """
         scheme, _, host, path = url.split("/", 3)
         target = f"/{path}"
@@ -63,8 +67,17 @@ class HttpPool:
         else:
             peer = _Peer(scheme, host, tls, proxy)
         head = make_head(method, target, host, headers, len(body))
-        connection = self._take(peer) or await self._connect(peer)
-        response = await connection.request(head, body, most)
+        connection = self._take(peer)
+        response: HttpResponse | None = None
+        if connection is not None:
+            try:
+                response = await connection.request(head, body, most)
+            except TransportError:
+                if not (repeatable and connection.unanswered):
+                    raise
+        if connection is None or response is None:
+            connection = await self._connect(peer)
+            response = await connection.request(head, body, most)
         if connection.reusable:
             self._keep(peer, connection)
         return response
@@ -74,7 +87,7 @@ class HttpPool:
         while kept:
             end, connection = kept.pop()
             if connection.reusable:
-                if end > self.loop.time():
+                if end > self.loop.time() and not connection.has_ended():
                     return connection
                 connection.abort()
         return None

@@ -65,9 +65,11 @@ class SocketNetwork:
         options = self._options
         tls = self._tls() if url.startswith("https") else None
         proxy = options.for_transport("polling").proxy
+        most = options.max_http_buffer_size
+        opens = method == "GET" and "&sid=" not in url  # a session: a second one costs nothing but the first
         self._requests += 1
         try:
-            return await pool.request(method, url, headers, body, options.max_http_buffer_size, tls, proxy)
+            return await pool.request(method, url, headers, body, most, tls, proxy, repeatable=opens)
         except Exception as error:  # there are many, and all of them mean that there is no response
             raise TransportError(f"{method} failed: {_describe(error)}") from error
         finally:
