@@ -11,6 +11,7 @@ import pytest
 from socketeer import MSGPACK, ClientSocket, TransportError
 from tests.client.servers import ONCE, Farm, Peer, eventually, in_loop, lose, running
 from tests.support.http_proxy import http_proxying
+from tests.support.proxy import proxying
 
 
 @pytest.fixture(params=ONCE)
@@ -83,6 +84,20 @@ async def test_remember_upgrade(server: Peer, remember: bool) -> None:
         await socket
         first = (await handshake(socket))["requests"]["handshake"]["url"]
         assert ("transport=websocket" in first) == remember
+
+
+@in_loop
+async def test_a_websocket_without_an_answer_is_not_begun_with_again(ours: Peer) -> None:
+    with proxying(ours.port) as proxy:
+        async with ours.open("", "upgrade", port=proxy.port, remember_upgrade=True, timeout=0.3) as socket:
+            failed = asyncio.Event()
+            socket.on("connect_error", lambda error: failed.set())
+            proxy.hold()
+            lose(socket)
+            await failed.wait()
+            proxy.release()
+            await socket
+            assert "transport=polling" in (await handshake(socket))["requests"]["handshake"]["url"]
 
 
 @pytest.fixture(scope="module", params=["portable", "fast"])

@@ -288,7 +288,6 @@ class Manager:
             try:
                 await opening.run(transport)
             except TransportError as error:
-                self._had_websocket = False
                 if transport == transports[-1]:
                     raise
                 _log.debug("%s over %s: %s", self.url, transport, error)
@@ -323,6 +322,7 @@ class Manager:
     def _failed(self, error: Exception) -> None:
         _log.debug("%s cannot be reached: %s", self.url, error)
         self.ready_state = "closed"
+        self._had_websocket = False
         self._events.fire("error", error)
         for socket in list(self._sockets.values()):
             socket.not_connected(error)

@@ -136,7 +136,7 @@ class ManagerOptions:
     upgrade: bool = True
     """Move from polling to WebSocket where the server offers it."""
     remember_upgrade: bool = False
-    """Begin with WebSocket if the connection before this one got as far as that."""
+    """Begin with WebSocket if the connection before this one got as far as that, and no attempt has failed since."""
     try_all_transports: bool = False
     """Try the other transports, in their order, when the first one fails to connect."""
     query: Values | None = None
