@@ -209,6 +209,38 @@ async def test_retries_outlive_a_connection(server: Peer) -> None:
 
 
 @in_loop
+async def test_with_retries_a_block_ends_when_all_is_acknowledged(server: Peer) -> None:
+    with proxying(server.port) as proxy:
+        marks = [f"{proxy.port} {number}" for number in range(5)]
+        async with server.open("", "websocket", port=proxy.port, retries=2, ack_timeout=5.0) as socket:
+            socket.emit("late", 50)
+            for mark in marks:
+                socket.emit("record", mark)
+            await asyncio.sleep(0.01)
+            proxy.cut()
+    async with server.open() as other:
+        recorded: Any = await other.emit_with_ack("recorded")
+    assert list(dict.fromkeys(mark for mark in recorded if mark in marks)) == marks
+
+
+@pytest.mark.parametrize("way", ["disconnect", "put out", "error", "timeout"])
+@in_loop
+async def test_with_retries_a_block_may_end_before_all_is_acknowledged(ours: Peer, way: str) -> None:
+    with contextlib.suppress(TimeoutError, KeyError):
+        async with asyncio.timeout(5 if way != "timeout" else 0.2):
+            async with ours.open("", "websocket", retries=2, ack_timeout=20.0) as socket:
+                socket.emit("bye" if way == "put out" else "never")
+                socket.emit("never")
+                if way == "disconnect":
+                    socket.disconnect()
+                elif way == "error":
+                    raise KeyError
+    assert (socket.active, socket.connected) == (False, False)
+    assert socket.retries is not None
+    assert len(socket.retries) == 2
+
+
+@in_loop
 async def test_an_event_that_is_never_acknowledged_is_told_of(ours: Peer, caplog: pytest.LogCaptureFixture) -> None:
     async with ours.open("", "websocket", retries=1, ack_timeout=0.02) as socket:
         socket.emit("never", 1)

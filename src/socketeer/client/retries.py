@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -47,6 +48,8 @@ class RetryQueue:
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
         self._queue: deque[_Queued] = deque()
+        self.waiters: list[asyncio.Future[None]] = []
+        """Of those who wait until nothing is left, or the socket has come to its end."""
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -79,6 +82,13 @@ class RetryQueue:
             GONE,
         )
 
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     def _settled(self, item: _Queued, error: Exception | None, args: list[Any]) -> None:
         item.pending = False
         if isinstance(error, Disconnected):
@@ -93,3 +103,5 @@ class RetryQueue:
         elif error is not None:
             _log.warning("%s: %r was not acknowledged, %d times", self._socket.nsp, item.body.args[0], item.tries)
         self.go_on()
+        if not self._queue:
+            self.wake()

@@ -217,6 +217,8 @@ class ClientSocket(Dispatcher):
         if not self.connected:
             self._tell_disconnected(str(end))
         self.inbox.wake()
+        if self._retries is not None:
+            self._retries.wake()
         self.on_end()
 
     def _tell_disconnected(self, reason: str) -> None:
@@ -544,7 +546,17 @@ class ClientSocket(Dispatcher):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Disconnect, and wait until what was emitted has been sent: a second at the most where it is cancelled."""
+        """Disconnect, and wait until what was emitted has been sent: a second at the most where it is cancelled.
+
+        Where the block ends without an error, the option ``retries`` has first each event acknowledged, or given up.
+        """
+        if error is None and self._retries is not None:
+            try:
+                while self._retries and self._active:
+                    await self._wait(self._retries.waiters)
+            except asyncio.CancelledError as cancelled:
+                await self._leave(cancelled)
+                raise
         await self._leave(error)
 
     def __await__(self) -> Generator[Any, None, Self]:
