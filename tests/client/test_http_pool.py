@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 import ssl
+import struct
 import time
 from pathlib import Path
 
@@ -206,6 +208,26 @@ async def test_a_server_that_ends_each_connection_and_does_not_say_so() -> None:
         for body in bodies:
             assert await ask(network, peer, body) == b"ok"
         assert requests == bodies
+
+
+@in_each_loop
+async def test_a_connection_breaks_while_a_request_begins(certificate: Certificate) -> None:
+    served: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(writer)
+        await Site().serve(reader, writer)
+
+    for tls in (None, certificate.server):
+        async with listening(serve, tls=tls) as peer, client(ssl=certificate.trust()) as network:
+            for rounds in range(2, 10):  # what has been told of the end differs from round to round
+                assert await ask(network, peer) == b"1"
+                sock = served[-1].get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                served[-1].transport.abort()
+                for _ in range(rounds):
+                    await asyncio.sleep(0)
+                assert await ask(network, peer, b"") == b"1", rounds
 
 
 @pytest.mark.parametrize("farewell", [b"", b"H", None], ids=repr)

@@ -155,7 +155,9 @@ class HttpConnection(asyncio.Protocol):
 
     def has_ended(self) -> bool:
         """Tell of an idle connection whether the server has ended it, even where the event loop is yet to read that."""
-        return self._transport is None or _readable(self._transport.get_extra_info("socket").fileno())
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        number = -1 if sock is None else sock.fileno()  # below TLS the socket is gone before connection_lost is called
+        return number < 0 or _readable(number)
 
     # -- of the event loop
 
