@@ -144,6 +144,29 @@ async def test_connections_are_not_kept_for_long(monkeypatch: pytest.MonkeyPatch
         assert await ask(network, peer) == b"3"
 
 
+@pytest.mark.parametrize(
+    ("said", "pause", "kept"),
+    [
+        ("timeout=0", 0, False),
+        ("timeout=1", 0, True),
+        ("timeout=1, max=100", 0.85, False),
+        ('max=1;Timeout = "1"', 0.85, False),
+        ("timeout=2", 0.85, True),
+        ("timeout=999999999999", 0.85, True),
+        ("timeout=-1", 0, True),
+        ("timeout", 0, True),
+        ("xtimeout=0", 0, True),
+    ],
+)
+@in_each_loop
+async def test_connections_are_not_kept_for_longer_than_the_server_says(said: str, pause: float, kept: bool) -> None:
+    site = Site(response("1", "200 OK", f"Keep-Alive: {said}"))
+    async with listening(site.serve) as peer, client() as network:
+        assert await ask(network, peer) == b"1"
+        await asyncio.sleep(pause)
+        assert await ask(network, peer) == (b"1" if kept else b"2")
+
+
 @pytest.mark.parametrize("farewell", [b"", response("", "408 Request Timeout"), b"\n", None], ids=repr)
 @in_each_loop
 async def test_what_happens_to_an_idle_connection(farewell: bytes | None) -> None:

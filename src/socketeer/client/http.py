@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import select
 import sys
 import zlib
@@ -20,6 +22,8 @@ _MOST_HEAD: Final = 65_536
 """How many bytes the head of a response may have, with those that announce it; and how many may come without a body."""
 _MOST_JOINED: Final = 65_536
 """Up to how many bytes a body is copied behind the head: they leave together."""
+_IDLE: Final = re.compile(r"\btimeout\s*=\s*\"?(\d{1,9})", re.ASCII | re.IGNORECASE)
+"""How many seconds an idle connection lasts, in a ``Keep-Alive`` header."""
 _EITHER_FORMAT: Final = 32 + zlib.MAX_WBITS
 """zlib's own format, as HTTP understands ``deflate`` (RFC 9110, section 8.4.1.2), or that of gzip."""
 _DEFAULTS: Final = {
@@ -92,6 +96,7 @@ class HttpConnection(asyncio.Protocol):
         "_status",
         "_transport",
         "_until_end",
+        "lasts",
         "on_lost",
         "reusable",
         "unanswered",
@@ -101,6 +106,8 @@ class HttpConnection(asyncio.Protocol):
         self.on_lost = on_lost
         self.reusable = False
         """Whether another request may follow."""
+        self.lasts = math.inf
+        """How many seconds the server says that it keeps an idle connection."""
         self.unanswered = False
         """Whether the server has ended it without a byte of an answer to the last request."""
         self._transport: asyncio.Transport | None = None
@@ -222,6 +229,8 @@ class HttpConnection(asyncio.Protocol):
         self._keeps_alive = self._parser.should_keep_alive()
         headers = dict(self._headers)
         self._coding = headers.get("content-encoding", "").strip().lower()
+        idle = _IDLE.search(headers.get("keep-alive", ""))
+        self.lasts = math.inf if idle is None else float(idle[1])
         transfer = headers.get("transfer-encoding")
         self._until_end = not (self._keeps_alive or transfer or "content-length" in headers)
         if transfer and transfer.strip().lower() != "chunked":

@@ -19,6 +19,8 @@ __all__ = ["HttpPool", "pool_of_this_loop"]
 
 _KEPT: Final = 4.0
 """How long an idle connection is used again, in seconds: less than the five after which most servers close it."""
+_KEPT_PART: Final = 0.8
+"""For which part of the time that the server names, where that is less."""
 
 
 class _Peer(NamedTuple):
@@ -96,7 +98,8 @@ class HttpPool:
         if not self._users:
             connection.abort()
             return
-        self._kept.setdefault(peer, []).append((self.loop.time() + _KEPT, connection))
+        end = self.loop.time() + min(_KEPT, connection.lasts * _KEPT_PART)
+        self._kept.setdefault(peer, []).append((end, connection))
         if self._sweep is None:
             self._sweep = self.loop.call_later(_KEPT, self._close_old)
 
