@@ -153,6 +153,19 @@ async def test_who_is_refused_is_told_why(server: Peer, transport: str) -> None:
 
 
 @in_loop
+async def test_who_was_refused_may_ask_again_beside_others(server: Peer) -> None:
+    async with server.open() as other:
+        socket = server.connect("/admin", auth={"token": "guess"})
+        assert socket.io is other.io
+        for _ in range(2):
+            with pytest.raises(ConnectionRefused):
+                await socket
+        socket.auth = SECRET
+        async with socket:
+            assert await socket.emit_with_ack("echo", 1) == 1
+
+
+@in_loop
 async def test_a_refusal_leaves_the_others_alone(server: Peer) -> None:
     async with server.open("", "websocket") as socket:
         with pytest.raises(ConnectionRefused, match="Invalid namespace"):

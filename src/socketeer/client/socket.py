@@ -565,8 +565,7 @@ class ClientSocket(Dispatcher):
 
     async def _wait_connected(self) -> Self:
         if not self.connected:
-            left = not self._active and (self._end is None or isinstance(self._end, Disconnected))
-            if left or not self.io.alive:
+            if not (self._active and self.io.alive):
                 self.connect()
             if self._end is not None:
                 raise self._end
