@@ -30,7 +30,8 @@ def test_the_tree() -> None:
         AckTimeout: SocketeerError,
         Disconnected: SocketeerError,
     }
-    assert {error: error.__base__ for error in parents} == parents
+    assert {error: error.__mro__[1] for error in parents} == parents
+    assert issubclass(AckTimeout, TimeoutError)
     assert {error.__name__ for error in parents} == set(exceptions.__all__)
 
 

@@ -63,8 +63,8 @@ class TransportError(SocketeerError):
         self.body = body
 
 
-class AckTimeout(SocketeerError):
-    """Report acknowledgements that did not come in time.
+class AckTimeout(SocketeerError, TimeoutError):
+    """Report acknowledgements that did not come in time; ``except TimeoutError`` takes it too.
 
     ``responses`` holds the answers that came before the time was up: empty for a single socket, for a broadcast one
     entry for each socket that answered.

@@ -290,5 +290,5 @@ def test_a_refusal_that_cannot_be_told_still_refuses(serve: Serve, caplog: pytes
     client = serve(io).connect()
     assert client.refusal() == {"message": "Connection refused"}
     assert client.refusal() == {"message": "Connection refused"}
-    assert "exception in a handler of 'connection'" in caplog.text
+    assert "exception in a middleware" in caplog.text
     caplog.clear()

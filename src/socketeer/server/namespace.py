@@ -206,7 +206,7 @@ class Namespace(Broadcasting, Listening):
             _log.debug("%s refused: %s", socket.id, error.message)
             self.refuse(socket, error.message, error.data)
         else:
-            self.report(error, socket, "connection")
+            self.report(error, socket, "connection", "a middleware")
             self.refuse(socket, "Connection refused", None)
 
     def refuse(self, socket: Socket, message: str, data: Any) -> None:
@@ -319,14 +319,17 @@ class Namespace(Broadcasting, Listening):
         call_back(self.driver, self._report_callback, function, *args)
 
     def _report_callback(self, error: BaseException) -> None:
-        self.report(error, None, None)
+        self.report(error, None, None, "a callback")
 
-    def report(self, error: BaseException, socket: Socket | None, event: Any) -> None:
-        """Log what went wrong in a handler, or an event that fits none, and give it to the ``error`` handlers."""
+    def report(self, error: BaseException, socket: Socket | None, event: Any, where: str | None = None) -> None:
+        """Log what went wrong in a handler, or an event that fits none, and give it to the ``error`` handlers.
+
+        ``where`` it went wrong is said if that is no handler of ``event``.
+        """
         if isinstance(error, BadArguments):
             _log.warning("%s", error)
         else:
-            _log.error("exception in a handler of %r", event, exc_info=error)
+            _log.error("exception in %s", where or f"a handler of {event!r}", exc_info=error)
         hooks = self.own_handlers.by_event.get("error", ())
         if self is not self.server.sockets:
             hooks += self.server.sockets.own_handlers.by_event.get("error", ())
