@@ -5,7 +5,7 @@ SocketeerError
 ├── PacketError           the peer's fault: bytes that break the protocol
 ├── ConnectionRefused     raised by an application to refuse a client, and by a client that was refused
 ├── TransportError        a client cannot reach its server
-├── AckTimeout            an acknowledgement that did not come in time
+├── AckTimeout            an acknowledgement that did not come in time: a TimeoutError, too
 └── Disconnected          the peer left before it answered
 
 Wrong options and argument types are plain ``TypeError`` and ``ValueError``.

@@ -525,3 +525,28 @@ def test_a_namespace_with_a_comma(make: Callable[[str], Any], comma: str) -> Non
         make(f"http://127.0.0.1:9/a{comma}b")
     with pytest.raises(UsageError, match="comma"):
         Manager("http://127.0.0.1:9").socket("/a,b")
+
+
+def test_what_is_no_function_cannot_be_called_back() -> None:
+    refused: list[str] = []
+
+    def refuse(emit: Any) -> None:
+        with pytest.raises(TypeError, match="ack= takes a function, not 3"):
+            emit("event", ack=3)
+        refused.append(emit)
+
+    async def main() -> None:
+        io = Server()
+
+        @io.on("connection")
+        def connected(peer: Socket) -> None:
+            refuse(peer.emit)
+            refuse(peer.timeout(1).emit)
+            refuse(io.emit)
+
+        async with connect(io) as socket:
+            refuse(socket.emit)
+            refuse(socket.timeout(1).emit)
+
+    run(main())
+    assert len(refused) == 5

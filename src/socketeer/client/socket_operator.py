@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketeer.adapters.base import PLAIN, Flags
 from socketeer.handling.acks import ack_future, flatten, settle, wait_for_ack
-from socketeer.handling.emitting import AckCallback, check_timeout
+from socketeer.handling.emitting import AckCallback, check_ack, check_timeout
 from socketeer.multiplex.encoded import Body
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class ClientOperator:
         elif self._patience is None:
             socket.call(socket.transmit, body, self._flags, socket.plain_callback(ack))
         else:
+            check_ack(ack)
             callback = ack
 
             def done(error: Exception | None, args: list[Any]) -> None:

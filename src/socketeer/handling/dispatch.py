@@ -9,7 +9,7 @@ from types import CoroutineType
 from typing import Any
 
 from socketeer.handling.acks import Ack, Done, arguments_of
-from socketeer.handling.emitting import AckCallback
+from socketeer.handling.emitting import AckCallback, check_ack
 from socketeer.handling.handlers import BadArguments, Handler
 from socketeer.handling.listening import EventListening
 from socketeer.transports.driver import EAGER, Driver, close_with
@@ -213,7 +213,8 @@ class Dispatcher(EventListening):
             self.call_back(handler.function, *handler.trim(args))
 
     def plain_callback(self, ack: AckCallback) -> Done:
-        """Wrap a callback that gets the answer alone, and nothing where there is none."""
+        """Wrap a callback that gets the answer alone, and nothing where there is none. Raises TypeError for none."""
+        check_ack(ack)
 
         def done(args: list[Any] | None) -> None:
             if args is not None:

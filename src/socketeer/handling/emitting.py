@@ -8,7 +8,7 @@ from typing import Any
 from socketeer.multiplex.encoded import Body, Format
 from socketeer.protocol.packets import RESERVED_EVENTS
 
-__all__ = ["AckCallback", "check_event", "check_timeout", "encode_event"]
+__all__ = ["AckCallback", "check_ack", "check_event", "check_timeout", "encode_event"]
 
 AckCallback = Callable[..., Any]
 
@@ -34,6 +34,12 @@ def check_event(event: Any) -> None:
     """Raise TypeError unless ``event`` can be the name of an event."""
     if isinstance(event, bool) or not isinstance(event, str | int):
         raise TypeError(f"the name of an event must be a str or an int, not {event!r}")
+
+
+def check_ack(ack: Any) -> None:
+    """Raise TypeError unless ``ack`` can be called with an acknowledgement."""
+    if not callable(ack):
+        raise TypeError(f"ack= takes a function, not {ack!r:.100}")
 
 
 def check_timeout(seconds: float) -> float:

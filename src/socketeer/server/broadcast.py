@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from socketeer.adapters.base import PLAIN, Flags, Selection
 from socketeer.exceptions import AckTimeout
 from socketeer.handling.acks import settle
-from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
+from socketeer.handling.emitting import AckCallback, check_ack, check_timeout, encode_event
 from socketeer.multiplex.encoded import Body
 from socketeer.server.collector import Collector
 
@@ -182,6 +182,7 @@ class BroadcastOperator(Broadcasting):
         if ack is None:
             namespace.driver.call(self._broadcast, body)
         else:
+            check_ack(ack)
             namespace.check_addressable()
             namespace.driver.call(self._broadcast_with_ack, body, ack)
 

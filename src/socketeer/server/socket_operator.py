@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketeer.adapters.base import PLAIN, Flags, Selection
 from socketeer.handling.acks import flatten, settle, wait_for_ack
-from socketeer.handling.emitting import AckCallback, check_timeout, encode_event
+from socketeer.handling.emitting import AckCallback, check_ack, check_timeout, encode_event
 from socketeer.multiplex.encoded import Body
 from socketeer.server.broadcast import BroadcastOperator, Rooms
 
@@ -76,6 +76,7 @@ class SocketOperator:
         elif self._timeout is None:
             nsp.driver.call(socket.ask, body, self._flags, socket.plain_callback(ack))
         else:
+            check_ack(ack)
             callback = ack
 
             def done(error: Exception | None, args: list[Any]) -> None:
