@@ -195,7 +195,7 @@ async def test_through_a_socks_proxy(modern: Peer, transport: str) -> None:
         assert set(asked) == {b"\5\1\0\1\x7f\0\0\1" + modern.port.to_bytes(2)}
 
 
-@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1", "http://", 3128])
+@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1", "http://", "http://ü@h:1", 3128])
 @in_loop
 async def test_no_url_of_a_proxy(ours: Peer, proxy: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="'proxy'"):

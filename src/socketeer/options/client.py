@@ -327,6 +327,8 @@ def _is_proxy(name: str, value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise TypeError(f"option {name!r} takes a URL, not {value!r}")
+    if not value.isascii():
+        raise ValueError(f"option {name!r} must be ASCII, other characters of a user or password as %xx: {value!r}")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https", "socks4", "socks5") or not parts.hostname:
         raise ValueError(f"option {name!r} must be a URL such as 'http://127.0.0.1:3128', not {value!r}")
