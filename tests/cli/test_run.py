@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -19,7 +20,8 @@ from typing import IO
 
 import pytest
 from click.testing import CliRunner
-from websockets.sync.client import connect, unix_connect
+from websockets.asyncio.client import connect
+from websockets.sync.client import unix_connect
 
 from socketeer.cli import main
 from socketeer.transports.asgi import TAKE_OVER
@@ -189,8 +191,12 @@ def test_tls_with_an_encrypted_key(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{served.where}{ENGINE}polling", context=trusting, timeout=5) as answer:
             assert answer.read().startswith(b'0{"sid":')
         url = f"wss://127.0.0.1:{served.port}{ENGINE}websocket"
-        with connect(url, ssl=trusting, proxy=None) as websocket:
-            assert str(websocket.recv(5)).startswith('0{"sid":')
+
+        async def greeting() -> str:
+            async with connect(url, ssl=trusting, proxy=None) as websocket:
+                return str(await asyncio.wait_for(websocket.recv(), 5))
+
+        assert asyncio.run(greeting()).startswith('0{"sid":')
         assert served.stop(signal.SIGINT)[0] == 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect, unix_connect
+from websockets.asyncio.client import connect, unix_connect
 
 from socketeer import Server, Socket
 from tests.support.certificate import make_certificate
@@ -33,20 +33,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
-def talk(websocket: Any) -> None:
+async def talk(websocket: Any) -> None:
     """Join, and exchange small and large events of text and bytes."""
-    assert websocket.recv(5).startswith('0{"sid":')
-    websocket.send("40")
-    assert websocket.recv(5).startswith('40{"sid":')
-    websocket.recv(5)  # the welcome of the application
+
+    async def receive() -> Any:
+        return await asyncio.wait_for(websocket.recv(), 5)
+
+    assert (await receive()).startswith('0{"sid":')
+    await websocket.send("40")
+    assert (await receive()).startswith('40{"sid":')
+    await receive()  # the welcome of the application
     for text in ("small", "x" * 300_000):
-        websocket.send(f'42["message","{text}"]')
-        assert websocket.recv(5) == f'42["message","{text}"]'
+        await websocket.send(f'42["message","{text}"]')
+        assert await receive() == f'42["message","{text}"]'
     for data in (b"small", b"y" * 300_000):
-        websocket.send('451-["message",{"_placeholder":true,"num":0}]')
-        websocket.send(data)
-        assert websocket.recv(5) == '451-["message",{"_placeholder":true,"num":0}]'
-        assert websocket.recv(5) == data
+        await websocket.send('451-["message",{"_placeholder":true,"num":0}]')
+        await websocket.send(data)
+        assert await receive() == '451-["message",{"_placeholder":true,"num":0}]'
+        assert await receive() == data
 
 
 def test_an_encrypted_connection(lane: str, certificate: tuple[str, str]) -> None:
@@ -60,19 +64,27 @@ def test_an_encrypted_connection(lane: str, certificate: tuple[str, str]) -> Non
         socket.on("message", socket.send)
 
     trusting = ssl.create_default_context(cafile=certificate[0])
+
+    # On an event loop: OpenSSL forbids two threads to share a connection, as the blocking client of websockets does.
+    async def come_and_go(farewell: bool) -> None:
+        url = f"wss://127.0.0.1:{running.port}{QUERY}websocket"
+        async with connect(url, ssl=trusting, proxy=None) as websocket:
+            if farewell:
+                await talk(websocket)
+            else:
+                await asyncio.wait_for(websocket.recv(), 5)
+                websocket.transport.abort()
+
     with serving(io, lane, ssl_certfile=certificate[0], ssl_keyfile=certificate[1]) as running:
-        with connect(f"wss://127.0.0.1:{running.port}{QUERY}websocket", ssl=trusting, proxy=None) as websocket:
-            talk(websocket)
-            assert sockets[0].handshake.secure
-            assert sockets[0].handshake.address == "127.0.0.1"
+        asyncio.run(come_and_go(farewell=True))
+        assert sockets[0].handshake.secure
+        assert sockets[0].handshake.address == "127.0.0.1"
         origin = {"Origin": f"https://127.0.0.1:{running.port}"}
         connection = http.client.HTTPSConnection("127.0.0.1", running.port, context=trusting, timeout=5)
         connection.request("GET", f"{QUERY}polling", headers=origin)
         assert connection.getresponse().status == 200
         connection.close()
-        with connect(f"wss://127.0.0.1:{running.port}{QUERY}websocket", ssl=trusting, proxy=None) as websocket:
-            websocket.recv(5)
-            websocket.socket.shutdown(socket.SHUT_RDWR)  # without the farewell of TLS
+        asyncio.run(come_and_go(farewell=False))  # neither that of the WebSocket nor that of TLS
 
 
 @pytest.fixture
@@ -104,9 +116,11 @@ def unix_server(lane: str) -> Iterator[str]:
 
 
 def test_a_unix_domain_socket(unix_server: str) -> None:
-    first = unix_connect(unix_server, f"ws://localhost{QUERY}websocket")
-    second = unix_connect(unix_server, f"ws://localhost{QUERY}websocket")
-    with first as one, second as two:
-        talk(one)
-        talk(two)
-        one.send("41")  # and the server stops while these are open
+    async def converse() -> None:
+        url = f"ws://localhost{QUERY}websocket"
+        async with unix_connect(unix_server, url) as one, unix_connect(unix_server, url) as two:
+            await talk(one)
+            await talk(two)
+            await one.send("41")  # and the server stops while these are open
+
+    asyncio.run(converse())
