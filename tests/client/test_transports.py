@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -134,6 +135,22 @@ async def test_the_query(server: Peer, transport: str) -> None:
             assert "a=b+c" in url
             assert "in=url" in url
             assert f"EIO={server.eio}" in url
+
+
+@in_loop
+async def test_the_query_takes_nothing_from_the_protocol(server: Peer, transport: str) -> None:
+    own = {"EIO": "9", "transport": "no", "sid": "no", "b64": "no", "now": "no", "a": "&=/"}
+    options: dict[str, Any] = {"timestamp_requests": True, "timestamp_param": "now", "force_base64": True}
+    async with server.open("", transport, query=own, **options) as socket:
+        for url in await urls(socket):
+            given = parse_qs(urlsplit(url).query, strict_parsing=True)
+            assert given.pop("a") == ["&=/"]
+            assert given.pop("now") != ["no"]
+            assert given.pop("sid", ["any"]) != ["no"]
+            assert given.pop("transport") in (["polling"], ["websocket"])
+            assert given == {"EIO": [str(server.eio)], "b64": ["1"]}
+    async with server.open("", transport, query={"sid": "no"}) as socket:
+        assert all("sid=no" not in url for url in await urls(socket))
 
 
 @in_loop

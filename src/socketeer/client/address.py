@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from socketeer.engine.http import check_header
 from socketeer.exceptions import UsageError
@@ -31,10 +31,10 @@ class Address(NamedTuple):
     authorization: str | None
     """What an ``Authorization`` header has to say, where the URL names a user."""
 
-    def url(self, transport: str, path: str, query: Mapping[str, str]) -> str:
-        """Give the URL of a request."""
+    def url(self, transport: str, target: str) -> str:
+        """Give the URL of a request for a path, and a query behind it."""
         scheme = ("https" if self.secure else "http") if transport == "polling" else ("wss" if self.secure else "ws")
-        return f"{scheme}://{self.host}{path}?{urlencode(query)}"
+        return f"{scheme}://{self.host}{target}"
 
 
 @lru_cache(64)
@@ -86,6 +86,8 @@ class Cookies:
 
     def header(self) -> str | None:
         """Give the value of the ``Cookie`` header; None for no cookies."""
+        if not self._cookies:
+            return None
         now = time.time()
         return "; ".join(f"{name}={value}" for name, (value, end) in self._cookies.items() if end > now) or None
 

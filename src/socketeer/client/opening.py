@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode
 
 from socketeer.client.address import Address, Cookies, timestamp
 from socketeer.client.network import HttpResponse, Network
@@ -151,12 +151,12 @@ class Opening:
         stamped = options.timestamp_requests
         if stamped is None:
             stamped = transport == "polling"
-        fixed = {**query, "EIO": str(self._revision.engine), "transport": transport}
-        if options.force_base64:
-            fixed["b64"] = "1"
-        for own in ("sid", options.timestamp_param)[: 1 + stamped]:
-            fixed.pop(own, None)
-        url = self._address.url(transport, options.path + "/" * options.add_trailing_slash, fixed)
+        own = f"EIO={self._revision.engine}&transport={transport}{'&b64=1' * options.force_base64}"
+        if query:
+            taken = {"EIO", "transport", "sid", "b64" * options.force_base64, options.timestamp_param * stamped}
+            given = urlencode({name: value for name, value in query.items() if name not in taken})
+            own = f"{given}&{own}" if given else own
+        url = self._address.url(transport, f"{options.path}{'/' * options.add_trailing_slash}?{own}")
         self._said[transport] = _Said(
             query, headers, url, f"&{quote_plus(options.timestamp_param)}=" if stamped else ""
         )
@@ -178,9 +178,12 @@ class Opening:
         said = self._said[transport]
         return f"{said.url}{said.stamp}{timestamp()}{of_session}" if said.stamp else f"{said.url}{of_session}"
 
-    def _fields(self, transport: str, content_type: str = "") -> dict[str, str]:
-        fields = dict(self._said[transport].headers)
+    def _fields(self, transport: str, content_type: str = "") -> Mapping[str, str]:
+        headers = self._said[transport].headers
         cookies = self._cookies.header()
+        if cookies is None and not content_type:
+            return headers
+        fields = dict(headers)
         if cookies is not None:
             own = next((name for name in fields if name.lower() == "cookie"), None)
             fields["Cookie"] = f"{fields.pop(own)}; {cookies}" if own is not None else cookies
@@ -190,12 +193,18 @@ class Opening:
         return fields
 
     async def _request(self, of_session: str, method: str, body: bytes, content_type: str) -> HttpResponse:
-        url = self._url("polling", of_session)
-        try:
-            async with asyncio.timeout(self._options.for_transport("polling").request_timeout):
-                response = await self._network.request(method, url, self._fields("polling", content_type), body)
-        except TimeoutError:
-            raise TransportError(f"no response to {method} within request_timeout") from None
+        request = self._network.request(
+            method, self._url("polling", of_session), self._fields("polling", content_type), body
+        )
+        patience = self._options.for_transport("polling").request_timeout
+        if patience is None:
+            response = await request
+        else:
+            try:
+                async with asyncio.timeout(patience):
+                    response = await request
+            except TimeoutError:
+                raise TransportError(f"no response to {method} within request_timeout") from None
         self._cookies.take(response.headers)
         return response
 
