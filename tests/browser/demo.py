@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.examples.recipes import free_port
+from tests.support.ports import free_port
 
 __all__ = ["SOCKETEER", "Demo", "demo"]
 

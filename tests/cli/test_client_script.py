@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from socketeer import Socket
 from socketeer.cli.client.command import command
 from tests.browser.demo import SOCKETEER
-from tests.examples.recipes import free_port
 from tests.support.app import create
+from tests.support.ports import free_port
 from tests.support.serving import Running, serving
 
 

@@ -21,8 +21,9 @@ from typing import Any, Protocol
 from socketeer import Socket
 from tests.client.app import create
 from tests.client.servers import KINDS, options_of
-from tests.support.backend import ROOT, free_port
+from tests.support.backend import ROOT
 from tests.support.node_server import node_server
+from tests.support.ports import free_port
 from tests.support.process import announce
 from tests.support.serving import wait_for_port
 

@@ -32,7 +32,7 @@ from tests.support.certificate import make_certificate
 from tests.support.proxy import proxying
 from tests.support.serving import Running, serving
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 PING = 0.5
 
 

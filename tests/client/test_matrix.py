@@ -26,7 +26,7 @@ from tests.support.serving import serving
 
 VALUES = [1, -0.5, "é \U0001f600", None, True, {"deep": [[], {}]}]
 BYTES: list[Any] = [b"\x00\xff", {"deep": [b"", "text", bytes(range(256))]}]
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from tests.support.app import create
-from tests.support.backend import free_port
 from tests.support.driver import CLIENTS, TRANSPORTS, Driver
+from tests.support.ports import free_port
 from tests.support.serving import wait_for_port
 
 SCENARIOS = (

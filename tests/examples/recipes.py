@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.node import run_node
+from tests.support.ports import free_port
 
-__all__ = ["PATIENCE", "ROOT", "Server", "client_prints", "free_port", "run_client", "started"]
+__all__ = ["PATIENCE", "ROOT", "Server", "client_prints", "run_client", "started"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 @dataclass(slots=True)
@@ -36,14 +37,6 @@ class Server:
     stdout: str = ""
     stderr: str = ""
     returncode: int | None = field(default=None)
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from socketeer.multiplex.server import ServerConnection
 from socketeer.transports.picows import Wire
 from socketeer.transports.portable import PortableWire
 from tests.server.conftest import Served
-from tests.support.backend import free_port
+from tests.support.ports import free_port
 from tests.support.raw import Client
 from tests.support.serving import serving
 from tests.wire.peers import PollingPeer, WebSocketPeer, eventually

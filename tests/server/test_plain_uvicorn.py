@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.backend import free_port
+from tests.support.ports import free_port
 from tests.support.serving import LANES, WEBSOCKET_CLASSES
 
 APPLICATION = """

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from socketeer.debug import SCOPES
-from tests.support.backend import free_port
+from tests.support.ports import free_port
 from tests.support.raw import Client
 from tests.wire.peers import TEXT, PollingPeer, WebSocketPeer, eventually, frame
 

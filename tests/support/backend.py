@@ -9,7 +9,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.node import JS, NODE_MODULES, require_node
+from tests.support.ports import free_port
 from tests.support.serving import serving
 
-__all__ = ["FRONTS", "REFERENCE", "ServerProcess", "backend", "free_port"]
+__all__ = ["FRONTS", "REFERENCE", "ServerProcess", "backend"]
 
 REFERENCE = "reference"
 FRONTS: tuple[str, ...] = ("fast", "portable")
@@ -38,13 +38,6 @@ REFERENCE_NAMES = {
     "max_disconnection_duration": "maxDisconnectionDuration",
     "skip_middlewares": "skipMiddlewares",
 }
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class ServerProcess:

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.support.node import JS, NODE_MODULES, require_node
+from tests.support.ports import free_port
 
 __all__ = ["NodeServer", "node_server"]
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class NodeServer:
@@ -33,7 +34,7 @@ class NodeServer:
         What clients have it record is kept in the file ``record``, for the tests and for the next process.
         """
         self.version = version
-        self.port = 0
+        self.port = free_port()
         self.process: subprocess.Popen[str]
         self._options = options
         self._record = record

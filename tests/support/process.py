@@ -33,7 +33,7 @@ class PlainServer(uvicorn.Server):
     """Close the Socket.IO server first: uvicorn ends WebSockets before it tells the application of the shutdown."""
 
     def __init__(self, io: Server, **settings: Any) -> None:
-        super().__init__(uvicorn.Config(io, log_level="warning", timeout_graceful_shutdown=1, **settings))
+        super().__init__(uvicorn.Config(io, log_level="warning", timeout_graceful_shutdown=5, **settings))
         self._io = io
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = ["Faults", "LoopThread", "Proxy", "proxying"]
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 
 

@@ -30,7 +30,7 @@ WEBSOCKET_CLASSES: dict[str, str] = {
 }
 HTTP_CLASSES: dict[str, str] = {"fast": "socketeer.transports.uvicorn:HttpProtocol", "portable": "httptools"}
 LANES: tuple[str, ...] = tuple(WEBSOCKET_CLASSES)
-PATIENCE = 10.0
+PATIENCE = 30.0
 # What uvicorn's WebSocket class says whenever an upgrade is refused with a response of its own.
 NOISE = frozenset(
     {"ASGI callable returned without completing handshake.", "Invalid UTF-8 sequence received from client."}
@@ -38,7 +38,7 @@ NOISE = frozenset(
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until something listens on a port of 127.0.0.1, ten seconds at the most."""
+    """Wait until something listens on a port of 127.0.0.1, half a minute at the most."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -62,11 +62,11 @@ class Running:
         self.loop.set_exception_handler(self._note)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the server's loop and wait for its result, ten seconds at the most."""
+        """Run a coroutine in the server's loop and wait for its result, half a minute at the most."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function in the server's thread and wait for its result, ten seconds at the most."""
+        """Call a function in the server's thread and wait for its result, half a minute at the most."""
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def invoke() -> None:
@@ -134,7 +134,7 @@ def serving(app: Any, lane: str = "fast", **uvicorn_options: Any) -> Iterator[Ru
             "log_level": "warning",
             "log_config": None,  # the records reach pytest, which shows them with a failed test
             "lifespan": "auto",
-            "timeout_graceful_shutdown": 1,
+            "timeout_graceful_shutdown": 5,
             **uvicorn_options,
         },
     )

@@ -16,7 +16,7 @@ from tests.support.node import missing
 
 __all__ = ["Terminal", "terminal"]
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 class Terminal:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.backend import free_port
 from tests.support.node import missing
+from tests.support.ports import free_port
 from tests.support.raw import ACK, Client
 from tests.wire.peers import PollingPeer, Refused, WebSocketPeer, eventually, request
 
