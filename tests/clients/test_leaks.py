@@ -72,6 +72,7 @@ def test_no_scope_is_kept_of_clients_that_are_here(driver: Callable[[str], Drive
         for run in runs:
             run.go_on()
             run.result()
+        settle(running, lambda: io.engine.clients_count)  # a server that stops first would wait for a poll of theirs
 
 
 def _is_scope(thing: object, port: int) -> bool:
