@@ -284,7 +284,7 @@ def test_so_many_events_may_wait_and_no_more(serve: Serve, excess: int) -> None:
     eventually(lambda: gates.gates)
     if excess:
         client.closed()
-        assert left == [("transport error", "more than max_queued_events events wait to be handled")]
+        eventually(lambda: left == [("transport error", "more than max_queued_events events wait to be handled")])
         served.call(lambda: gates.gates[0].set_result(None))
         served.settle()
         assert heard == []

@@ -172,7 +172,7 @@ def test_a_hostile_client_loses_its_connection_and_disturbs_nobody(serve: Serve,
         bad.raw(message)
         with pytest.raises(Closed):
             bad.receive()
-        assert left == ["parse error"]
+        eventually(lambda: left == ["parse error"])
         good.send(2, ["echo", 1], id=1)
         assert good.receive()["data"] == [1]
 
