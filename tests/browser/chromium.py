@@ -91,7 +91,7 @@ class Page:
         """Wait until it is hidden or gone."""
         self.call("waitForSelector", selector, {"state": "hidden"})
 
-    def until(self, expression: str, timeout: float = 10.0) -> None:
+    def until(self, expression: str, timeout: float = 30.0) -> None:
         """Wait until a JavaScript expression is true."""
         self._browser.ask("until", page=self._number, expression=expression, timeout=timeout)
 

@@ -150,7 +150,7 @@ def test_listening_ends_well_when_it_is_told_to(server: Running, told: signal.Si
         assert "connect" in json.loads(process.stdout.readline())
         assert json.loads(process.stdout.readline())["event"] == "welcome"
         process.send_signal(told)
-        rest, problems = process.communicate(timeout=5)
+        rest, problems = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()

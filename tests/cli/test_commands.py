@@ -56,17 +56,17 @@ def test_an_address_that_is_not_ours_is_a_clear_error() -> None:
 
 def test_the_page_is_served_with_its_policy_and_nothing_else_is() -> None:
     with demo() as running:
-        with urllib.request.urlopen(f"{running.url}/?transports=polling", timeout=5) as page:
+        with urllib.request.urlopen(f"{running.url}/?transports=polling", timeout=20) as page:
             body = page.read()
             policy = page.headers["content-security-policy"]
             assert page.headers["content-type"] == "text/html; charset=utf-8"
-        with urllib.request.urlopen(f"{running.url}/socket.io/socket.io.js", timeout=5) as script:
+        with urllib.request.urlopen(f"{running.url}/socket.io/socket.io.js", timeout=20) as script:
             assert b"Socket.IO" in script.read(200)
         head = urllib.request.Request(running.url + "/", method="HEAD")
-        with urllib.request.urlopen(head, timeout=5) as answer:
+        with urllib.request.urlopen(head, timeout=20) as answer:
             assert (answer.headers["content-length"], answer.read()) == (str(len(body)), b"")
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"{running.url}/index.html", timeout=5)
+            urllib.request.urlopen(f"{running.url}/index.html", timeout=20)
     assert body.startswith(b"<!doctype html>")
     assert policy.startswith("default-src 'none'; script-src 'self' 'sha256-")
     assert "unsafe" not in policy
@@ -89,14 +89,14 @@ def test_ctrl_c_ends_it_quietly_and_says_goodbye_to_who_is_connected() -> None:
         engine = f"{found[1]}/socket.io/?EIO=4&transport=polling"
         session = f"{engine}&sid={json.loads(get(engine)[1:])['sid']}"
         auth = {"name": "Ada", "key": "k" * 32}
-        urllib.request.urlopen(session, b"40" + json.dumps(auth).encode(), timeout=5).close()
+        urllib.request.urlopen(session, b"40" + json.dumps(auth).encode(), timeout=20).close()
         assert b'"welcome"' in get(session)
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(get, session)
             time.sleep(0.2)  # the request has to be on its way, which nothing here can see
             process.send_signal(signal.SIGINT)
             assert waiting.result(5) == b"1"
-        stdout, stderr = process.communicate(timeout=5)
+        stdout, stderr = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()

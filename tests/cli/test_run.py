@@ -153,7 +153,7 @@ def test_what_a_server_is_mounted_in_is_found_and_ends_in_good_order(tmp_path: P
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, running(tmp_path, "main", "--access-log", "--fd", str(listener.fileno())) as served:
         assert served.port == listener.getsockname()[1]
-        with urllib.request.urlopen(f"{served.where}/openapi.json", timeout=5) as answer:
+        with urllib.request.urlopen(f"{served.where}/openapi.json", timeout=20) as answer:
             assert answer.status == 200
         with connected(served.port, "/realtime/socket.io/") as client:
             assert client.call("version") == [1]
@@ -188,13 +188,13 @@ def test_tls_with_an_encrypted_key(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=certificate)
     with running(tmp_path, *options, SOCKETEER_RUN_SSL_KEYFILE_PASSWORD="secret") as served:
         assert served.where == f"https://127.0.0.1:{served.port}"
-        with urllib.request.urlopen(f"{served.where}{ENGINE}polling", context=trusting, timeout=5) as answer:
+        with urllib.request.urlopen(f"{served.where}{ENGINE}polling", context=trusting, timeout=20) as answer:
             assert answer.read().startswith(b'0{"sid":')
         url = f"wss://127.0.0.1:{served.port}{ENGINE}websocket"
 
         async def greeting() -> str:
             async with connect(url, ssl=trusting, proxy=None) as websocket:
-                return str(await asyncio.wait_for(websocket.recv(), 5))
+                return str(await asyncio.wait_for(websocket.recv(), 20))
 
         assert asyncio.run(greeting()).startswith('0{"sid":')
         assert served.stop(signal.SIGINT)[0] == 0

@@ -21,7 +21,7 @@ import uvloop
 
 __all__ = ["LOOPS", "Aftermath", "Stepping", "eventually_alone", "open_sockets", "sweep", "watching"]
 
-PATIENCE = 2.0
+PATIENCE = 10.0
 MOST_STEPS = 1000
 
 

@@ -127,10 +127,10 @@ async def test_acknowledgements(server: Peer, transport: str) -> None:
 async def test_an_acknowledgement_that_comes_too_late_is_nothing(server: Peer) -> None:
     async with server.open("", "websocket") as socket:
         got = Note()
-        socket.timeout(0.01).emit("late", 200, ack=got)
+        socket.timeout(0.01).emit("late", 400, ack=got)
         with pytest.raises(AckTimeout):
-            await socket.timeout(0.01).emit_with_ack("late", 200)
-        await socket.emit_with_ack("late", 230)
+            await socket.timeout(0.01).emit_with_ack("late", 400)
+        await socket.emit_with_ack("late", 430)
         assert [type(error) for (error,) in got.calls] == [AckTimeout]
 
 

@@ -15,7 +15,6 @@ import pytest
 from tests.client.servers import Peer, eventually, in_loop, running
 from tests.support.proxy import RESET
 
-PATIENCE = 5.0
 BEAT = {"pingInterval": 300, "pingTimeout": 1200}
 HANDED_OVER = 5
 """The last step, with which the client hands over: request, answer, ``2probe``, ``3probe``, ``5``."""
@@ -111,14 +110,14 @@ class Relay:
 async def check(peer: Peer, fault: Fault) -> None:
     """Emit while the upgrade is interrupted."""
     relay, tag, count = Relay(peer.port, fault), str(fault), 0
-    async with relay.listening() as port, peer.open("", port=port, upgrade_timeout=1.0) as socket:
+    async with relay.listening() as port, peer.open("", port=port, upgrade_timeout=2.5) as socket:
         reasons: list[str] = []
         socket.on("disconnect", lambda reason: reasons.append(reason))
         session: Any = socket.io.connection and socket.io.connection.session
         while session.probe is not None or not relay.happened.is_set():
             socket.emit("record", [tag, count])
             count += 1
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.01)
         survives = fault.step < HANDED_OVER
         await eventually(lambda: survives or reasons)
         await socket

@@ -20,7 +20,7 @@ from socketeer import sync
 from tests.client.servers import Farm, Peer
 from tests.support.node_server import node_server
 
-PATIENCE = 3.0
+PATIENCE = 10.0
 BEGINNING = """
 import asyncio, atexit, os, signal, sys, threading, time
 if "no uvloop" in sys.argv: sys.modules["uvloop"] = None
@@ -231,7 +231,7 @@ def test_a_program_ends(name: str, outcomes: dict[str, Future[Outcome]], server:
         assert outcome.ended - float(ended) < PATIENCE
     if id:
         with sync.connect(server.url) as observer:
-            assert observer.timeout(1).emit_with_ack("gone", id) == "client namespace disconnect"
+            assert observer.timeout(20).emit_with_ack("gone", id) == "client namespace disconnect"
             if name == "events to send":
                 recorded = [value for value in observer.emit_with_ack("recorded") if value[0] == "last"]
                 assert recorded == [["last", number] for number in range(100)]
@@ -299,4 +299,4 @@ def test_an_interrupt_ends_any_wait_and_leaves_nothing_behind(server: Peer, sile
     assert outcome.errors.count("Traceback") == 1
     assert outcome.status == -signal.SIGINT
     with sync.connect(server.url) as observer:
-        assert observer.timeout(1).emit_with_ack("gone", outcome.lines[-1]) == "client namespace disconnect"
+        assert observer.timeout(20).emit_with_ack("gone", outcome.lines[-1]) == "client namespace disconnect"

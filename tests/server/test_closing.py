@@ -141,7 +141,7 @@ def test_a_handler_may_close_the_server(serve: Serve) -> None:
 
     client = serve(io).join()
     client.emit("stop")
-    assert done.get(timeout=5) == "closed"
+    assert done.get(timeout=20) == "closed"
     client.closed()
 
 
@@ -171,7 +171,7 @@ def test_a_socket_that_is_still_in_the_middleware_is_let_go(serve: Serve) -> Non
     served = serve(io)
     client = served.connect()
     client.ask()
-    entered.get(timeout=5)
+    entered.get(timeout=20)
     served.run(io.close())
     assert seen == ["let go"]
 
@@ -262,12 +262,12 @@ def test_serve_ends_with_close_and_can_be_called_again() -> None:
         await _listening(port)
         await asyncio.to_thread(_visit, port)
         await io.close()
-        await asyncio.wait_for(serving, 5)
+        await asyncio.wait_for(serving, 20)
         again = asyncio.create_task(io.serve(port))
         await _listening(port)
         await asyncio.to_thread(_visit, port)
         await io.close()
-        await asyncio.wait_for(again, 5)
+        await asyncio.wait_for(again, 20)
 
     asyncio.run(main(free_port()))
 
@@ -285,7 +285,7 @@ def test_serve_ends_with_its_task() -> None:
         await asyncio.to_thread(client.join)
         serving.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(serving, 5)
+            await asyncio.wait_for(serving, 20)
         assert reasons == ["server shutting down"]
         assert io.engine.sessions == {}
         with pytest.raises(ConnectionRefusedError):

@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 def ask(port: int, method: str, target: str, **headers: str) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, target, headers={name.replace("_", "-"): value for name, value in headers.items()})
         response = connection.getresponse()
@@ -47,7 +47,7 @@ def upgrade(port: int, origin: str) -> dict[str, str]:
     """Open a session on a WebSocket; give the headers of the 101."""
     url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
     with connect(url, origin=Origin(origin), proxy=None, open_timeout=5) as websocket:
-        assert str(websocket.recv(timeout=5)).startswith('0{"sid":')
+        assert str(websocket.recv(timeout=20)).startswith('0{"sid":')
         assert websocket.response is not None
         return {name.lower(): value for name, value in websocket.response.headers.raw_items()}
 

@@ -143,7 +143,7 @@ class Ends:
         self.of.put((socket.nsp.name, reason, description))
 
     def next(self) -> tuple[str, Any]:
-        _, reason, description = self.of.get(timeout=5)
+        _, reason, description = self.of.get(timeout=20)
         return reason, description
 
 
@@ -204,7 +204,7 @@ def test_a_lost_connection_ends_every_namespace(serve: Serve) -> None:
     for name in ("/a", "/", "/b"):
         client.join(name)
     client.close()
-    assert sorted(ends.get(timeout=5) for _ in range(3)) == [
+    assert sorted(ends.get(timeout=20) for _ in range(3)) == [
         ("/", "transport close"),
         ("/a", "transport close"),
         ("/b", "transport close"),
@@ -279,7 +279,7 @@ def test_rooms_are_there_until_the_end(serve: Serve, kind: str) -> None:
     witness = served.join()
     client, socket = served.member()
     client.close()
-    done.get(timeout=5)
+    done.get(timeout=20)
     assert seen == [("disconnecting", {"lobby"}, True, True), ("disconnect", set(), False, False)]
     assert witness.event() == ["goodbye", "lobby"]
     assert served.call(lambda: socket.rooms) == set()

@@ -172,7 +172,7 @@ def test_a_client_that_leaves_in_the_middle_never_connects(serve: Serve, ends: s
     served = serve(io)
     client = served.connect()
     client.ask()
-    entered.get(timeout=5)
+    entered.get(timeout=20)
     client.close()
     eventually(lambda: not io.engine.sessions)
     served.call(lambda: gates[0].set())
@@ -211,7 +211,7 @@ def test_a_broadcast_does_not_reach_a_socket_that_is_not_in_yet(serve: Serve) ->
     served = serve(io)
     client = served.connect()
     client.ask()
-    entered.get(timeout=5)
+    entered.get(timeout=20)
     io.emit("not for you")
     assert served.run(io.timeout(5).emit_with_ack("nor this")) == []
     served.call(lambda: gates[0].set())

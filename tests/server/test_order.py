@@ -193,7 +193,7 @@ def test_an_event_does_not_overtake_earlier_ones_of_its_name(serve: Serve) -> No
     client = served.connect()
     client.websocket.raw(at_once("0", '2["x",0]', '2["x",1]'))
     client.packet()
-    sockets.get(timeout=5)
+    sockets.get(timeout=20)
     assert client.silent()
     assert seen == []
     served.call(lambda: gates[0].set())
@@ -345,7 +345,7 @@ def test_events_before_the_end_are_handled_before_it(serve: Serve) -> None:
     served = serve(io)
     client = served.connect()
     client.websocket.raw(at_once("0", '2["x",1]', '2["x",2]', "1"))
-    done.get(timeout=5)
+    done.get(timeout=20)
     assert seen == [1, 2, "client namespace disconnect"]
 
 
@@ -363,7 +363,7 @@ def test_events_behind_the_end_are_not_handled(serve: Serve) -> None:
     served = serve(io)
     client = served.join()
     client.websocket.raw(at_once('2["x",1]', '2["stop"]', '2["x",2]'))
-    done.get(timeout=5)
+    done.get(timeout=20)
     client.closed()
     assert seen == [1]
 

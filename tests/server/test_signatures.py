@@ -118,7 +118,7 @@ def test_builtins_of_other_threads_can_take_events(serve: Serve) -> None:
     socket.on("x", arrived.put)
     socket.on("x", listed.append)
     client.emit("x", {"a": 1})
-    assert arrived.get(timeout=5) == {"a": 1}
+    assert arrived.get(timeout=20) == {"a": 1}
     assert client.silent()
     assert listed == [{"a": 1}]
 
@@ -243,7 +243,7 @@ def test_disconnect_handlers_take_as_much_as_they_like(serve: Serve, count: int)
     socket.on("disconnect", handlers[count])
     socket.on("disconnect", lambda *args: done.put(None))
     client.close()
-    done.get(timeout=5)
+    done.get(timeout=20)
     assert seen == [("transport close", None)[:count]]
 
 

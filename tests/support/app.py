@@ -217,7 +217,7 @@ def _server_asks(io: Server) -> None:
 
     @io.event
     async def poll(socket: Socket, room: str) -> list[Any]:
-        return sorted(await io.to(room).timeout(2).emit_with_ack("vote"))
+        return sorted(await io.to(room).timeout(10).emit_with_ack("vote"))
 
     @io.event("poll in vain")
     async def poll_in_vain(socket: Socket, room: str) -> tuple[bool, list[Any]]:

@@ -71,7 +71,7 @@ class Handshake:
     """Hold a connection on which an upgrade has been asked for."""
 
     def __init__(self, port: int, *lines: str) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
         head = [
             "GET / HTTP/1.1",
             "Host: x",

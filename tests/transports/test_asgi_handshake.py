@@ -35,7 +35,7 @@ def test_nothing_comes_before_the_answer(frame: bytes) -> None:
         await accept(receive, send)
         await receive()
 
-    with behaving(slow, "fast") as running, socket.create_connection(("127.0.0.1", running.port), timeout=5) as client:
+    with behaving(slow, "fast") as running, socket.create_connection(("127.0.0.1", running.port), timeout=20) as client:
         head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         client.sendall(head.encode() + b"Sec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n\r\n" + frame)
         data = b""
@@ -233,10 +233,10 @@ def test_a_client_that_leaves_before_it_is_answered(lane: str) -> None:
 
     with behaving(slow, lane) as running:
         peer = Handshake(running.port)
-        assert seen.get(timeout=5) == "websocket.connect"
+        assert seen.get(timeout=20) == "websocket.connect"
         peer.close()
-        assert seen.get(timeout=5) == "websocket.disconnect"
-        assert seen.get(timeout=5) == "told so"
+        assert seen.get(timeout=20) == "websocket.disconnect"
+        assert seen.get(timeout=20) == "told so"
 
 
 @pytest.mark.parametrize("path", ["/socket.io/", "/socket.io/?transport=x", "/socket.io/?EIO=4&transport=websocket"])

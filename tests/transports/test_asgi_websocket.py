@@ -92,11 +92,11 @@ def test_the_application_learns_how_the_client_left(
         peer = connect(running.port)
         peer.send("hello")
         end(peer)
-        message = seen.get(timeout=5)
+        message = seen.get(timeout=20)
         assert message["type"] == "websocket.disconnect"
         assert message["code"] in codes
         assert message.get("reason", "") == reason
-        assert seen.get(timeout=5) == "told so"
+        assert seen.get(timeout=20) == "told so"
         peer.close()
 
 
@@ -113,7 +113,7 @@ def test_messages_before_the_end_come_before_it(lane: str) -> None:
     with behaving(note, lane) as running:
         peer = connect(running.port)
         peer.raw(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c") + frame(CLOSE, struct.pack("!H", 1000)))
-        assert [seen.get(timeout=5) for _ in range(4)] == ["a", "b", "c", "websocket.disconnect"]
+        assert [seen.get(timeout=20) for _ in range(4)] == ["a", "b", "c", "websocket.disconnect"]
         assert peer.closed() == 1000
 
 
@@ -156,7 +156,7 @@ def test_what_is_sent_behind_a_close_is_the_application_s_error(lane: str) -> No
     with behaving(confuse, lane) as running:
         peer = connect(running.port)
         assert peer.rest() == ([], 1000)
-        assert seen.get(timeout=5) != "nothing"
+        assert seen.get(timeout=20) != "nothing"
 
 
 def test_a_ping_is_answered_whatever_the_application_does(lane: str) -> None:
@@ -181,7 +181,7 @@ def test_a_client_that_answers_no_ping_is_left(lane: str) -> None:
     with behaving(note, lane, ws_ping_interval=0.2, ws_ping_timeout=0.2) as running:
         peer = connect(running.port)
         assert peer.receive_frame()[0] == PING
-        assert seen.get(timeout=5)["type"] == "websocket.disconnect"
+        assert seen.get(timeout=20)["type"] == "websocket.disconnect"
         peer.close()
 
 
@@ -205,7 +205,7 @@ def test_text_that_is_not_utf_8_ends_the_connection(lane: str, caplog: pytest.Lo
         peer = connect(running.port)
         peer.raw(frame(TEXT, b"\xff\xfe"))
         assert peer.closed() in (1007, 1006)
-        assert seen.get(timeout=5)["type"] == "websocket.disconnect"
+        assert seen.get(timeout=20)["type"] == "websocket.disconnect"
         forget(running, "Invalid UTF-8")
     caplog.clear()
 
@@ -276,7 +276,7 @@ def test_an_application_may_close_with_messages_unread(lane: str, waiting: int) 
         peer = connect(running.port)
         peer.raw(b"".join(frame(TEXT, b"unread") for _ in range(waiting)))
         assert peer.rest() == ([], 3001)
-        assert seen.get(timeout=5) == "closed"
+        assert seen.get(timeout=20) == "closed"
         peer.sock.settimeout(5)
         assert peer.sock.recv(1) == b"", "the connection stays open"
 
@@ -296,7 +296,7 @@ def test_a_client_may_leave_with_its_messages_unread(lane: str, waiting: int) ->
     with behaving(read_late, lane) as running:
         peer = connect(running.port)
         peer.raw(b"".join(frame(TEXT, b"unread") for _ in range(waiting)) + frame(CLOSE, struct.pack("!H", 1000)))
-        assert seen.get(timeout=5) == ["websocket.receive"] * waiting + ["websocket.disconnect"]
+        assert seen.get(timeout=20) == ["websocket.receive"] * waiting + ["websocket.disconnect"]
 
 
 def test_a_client_that_does_not_answer_a_close_is_left_after_a_while() -> None:
@@ -320,6 +320,6 @@ def test_uvicorn_stops_while_connections_are_open(lane: str) -> None:
 
     with behaving(note, lane) as running:
         peer = connect(running.port)
-    message = seen.get(timeout=5)
+    message = seen.get(timeout=20)
     assert (message["type"], message["code"]) == ("websocket.disconnect", 1012)
     assert peer.closed() == 1012

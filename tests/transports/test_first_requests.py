@@ -21,7 +21,7 @@ REQUEST = f"GET {TARGET} HTTP/1.1\r\n{HEADERS}\r\n".encode()
 
 
 def _connect(running: Running) -> sockets.socket:
-    return sockets.create_connection(("127.0.0.1", running.port), timeout=5)
+    return sockets.create_connection(("127.0.0.1", running.port), timeout=20)
 
 
 def _answer(client: sockets.socket) -> bytes:

@@ -42,7 +42,7 @@ def _open_session(client: sockets.socket, port: int) -> str:
 
 def test_a_poll_that_waits_is_not_answered_into_the_websocket() -> None:
     io = Server(cors="*")
-    with serving(io, "fast") as running, sockets.create_connection(("127.0.0.1", running.port), timeout=5) as client:
+    with serving(io, "fast") as running, sockets.create_connection(("127.0.0.1", running.port), timeout=20) as client:
         sid = _open_session(client, running.port)
         _poll(client, running.port, f"&sid={sid}")
         client.sendall(UPGRADE.format(port=running.port, more="").encode())
@@ -63,7 +63,7 @@ def test_no_timer_of_http_closes_the_websocket() -> None:
 
     with (
         serving(io, "fast", timeout_keep_alive=1) as running,
-        sockets.create_connection(("127.0.0.1", running.port), timeout=5) as client,
+        sockets.create_connection(("127.0.0.1", running.port), timeout=20) as client,
     ):
         port = running.port
         sid = _open_session(client, port)
@@ -88,7 +88,7 @@ def test_blanks_behind_a_header_do_not_belong_to_it() -> None:
     with serving(io, "fast") as running:
         origin = f"http://127.0.0.1:{running.port}"
         for _ in range(2):  # the first request of all goes through the application
-            with sockets.create_connection(("127.0.0.1", running.port), timeout=5) as client:
+            with sockets.create_connection(("127.0.0.1", running.port), timeout=20) as client:
                 more = f"Origin: {origin}  \r\nX-Token: a b\t \r\n"
                 client.sendall(UPGRADE.format(port=running.port, more=more).encode())
                 _read_until(client, b"}")

@@ -27,7 +27,7 @@ def _post(sid: str, body: str, more: str = "") -> bytes:
 
 
 def _connect(running: Running) -> sockets.socket:
-    return sockets.create_connection(("127.0.0.1", running.port), timeout=5)
+    return sockets.create_connection(("127.0.0.1", running.port), timeout=20)
 
 
 def _read_until(client: sockets.socket, end: bytes) -> bytes:

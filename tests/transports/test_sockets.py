@@ -37,7 +37,7 @@ async def talk(websocket: Any) -> None:
     """Join, and exchange small and large events of text and bytes."""
 
     async def receive() -> Any:
-        return await asyncio.wait_for(websocket.recv(), 5)
+        return await asyncio.wait_for(websocket.recv(), 20)
 
     assert (await receive()).startswith('0{"sid":')
     await websocket.send("40")
@@ -72,7 +72,7 @@ def test_an_encrypted_connection(lane: str, certificate: tuple[str, str]) -> Non
             if farewell:
                 await talk(websocket)
             else:
-                await asyncio.wait_for(websocket.recv(), 5)
+                await asyncio.wait_for(websocket.recv(), 20)
                 websocket.transport.abort()
 
     with serving(io, lane, ssl_certfile=certificate[0], ssl_keyfile=certificate[1]) as running:
@@ -80,7 +80,7 @@ def test_an_encrypted_connection(lane: str, certificate: tuple[str, str]) -> Non
         assert sockets[0].handshake.secure
         assert sockets[0].handshake.address == "127.0.0.1"
         origin = {"Origin": f"https://127.0.0.1:{running.port}"}
-        connection = http.client.HTTPSConnection("127.0.0.1", running.port, context=trusting, timeout=5)
+        connection = http.client.HTTPSConnection("127.0.0.1", running.port, context=trusting, timeout=20)
         connection.request("GET", f"{QUERY}polling", headers=origin)
         assert connection.getresponse().status == 200
         connection.close()

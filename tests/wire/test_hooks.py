@@ -43,7 +43,7 @@ def refusal(server: Served, query: str = WEBSOCKET) -> Reply:
 @contextmanager
 def raw_upgrade(port: int, target: str) -> Iterator[None]:
     """Ask for a WebSocket, and cut the connection before there is an answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
         lines = [f"GET {target} HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket"]
         lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "", ""]
         sock.sendall("\r\n".join(lines).encode())
@@ -357,7 +357,7 @@ def test_an_id_that_fails_or_is_taken_refuses_the_client(serve: Serve, caplog: p
 
 def test_two_clients_that_get_the_same_id_at_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = serve()
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=20)
     server.io.engine.generate_id = lambda asked: "same"
     outcomes: list[str] = []
 

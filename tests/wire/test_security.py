@@ -115,7 +115,7 @@ def test_cve_2020_36048_a_body_without_a_length_is_counted_as_it_comes(serve: Se
 
 
 def test_cve_2026_48809_a_body_is_not_read_for_an_unknown_session(server: Served) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
         lines = [
             "POST /socket.io/?EIO=4&transport=polling&sid=unknown HTTP/1.1",
             "Host: x",
@@ -156,7 +156,7 @@ def test_cve_2022_21676_a_bad_frame_right_after_the_upgrade(server: Served, stag
 
 def test_cve_2022_21676_garbage_in_the_segment_of_the_handshake(server: Served) -> None:
     for garbage in (b"\xff" * 100, b"\x00" * 100, b"GET / HTTP/1.1\r\n\r\n", frame(TEXT, b"\xff\xfe"), b"\x81"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
             sock.sendall(upgrade_request() + garbage)
             sock.recv(65536)
 
@@ -164,7 +164,7 @@ def test_cve_2022_21676_garbage_in_the_segment_of_the_handshake(server: Served) 
 def test_cve_2022_41940_resets_while_an_upgrade_is_refused(server: Served) -> None:
     for query in ("EIO=4&transport=websocket&sid=unknown", "EIO=9&transport=websocket", "EIO=4&transport=websocket"):
         for _ in range(30):
-            sock = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
             sock.sendall(upgrade_request(query))
             reset_on_close(sock)
             sock.close()

@@ -355,7 +355,7 @@ def test_a_fault_of_the_client_is_told_whether_it_answers_the_close_frame_or_not
 def test_a_handshake_without_a_proper_key_is_refused(server: Served, key: str) -> None:
     import socket
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
         lines = [
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1",
             "Host: x",
