@@ -13,6 +13,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def create() -> Server:
         socket.on("to all", lambda *args: io.emit("to all", *args))
         socket.on("kick", lambda _: socket.disconnect())
         socket.on("late", lambda _: asyncio.sleep(0.5))
+
+    fleeting = io.of("/fleeting")
+    guests = count()
+
+    @fleeting.use
+    async def admit_one(_: Socket) -> None:
+        if next(guests):
+            await asyncio.sleep(0.3)
+            raise ConnectionRefused("full")
+
+    fleeting.on("connection", lambda socket: asyncio.get_running_loop().call_later(0.1, socket.disconnect))
 
     @io.of("/closed").use
     def refuse(_: Socket) -> None:
@@ -211,7 +223,7 @@ def test_a_server_that_throws_its_clients_out(server: Running) -> None:
 
 def test_a_server_that_dies_meanwhile() -> None:
     with node_server(4) as dying:
-        timer = threading.Timer(0.5, dying.kill)
+        timer = threading.Timer(2.0, dying.kill)
         timer.start()
         result = bench(dying.url, "-d", "20", "--json", "-", "--warmup", "0", "--fail-above", "errors=4")
         timer.join()
@@ -222,6 +234,16 @@ def test_a_server_that_dies_meanwhile() -> None:
     kinds = {(error["kind"], error["detail"]): error["count"] for error in report["errors"]}
     assert sum(count for (kind, _), count in kinds.items() if kind == "disconnected") == 5
     assert report["thresholds"][0]["kept"] is False
+
+
+def test_clients_that_are_all_gone_before_the_load_begins(server: Running) -> None:
+    """The first one is put out while the others wait to be refused."""
+    result = bench(server.url + "/fleeting", "-d", "50", "--json", "-", "--warmup", "0", "--fail-above", "errors=4")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["duration"] < 20
+    assert (report["sent"], report["clients"]["connected"], report["clients"]["lost"]) == (0, 1, 1)
+    assert {error["kind"]: error["count"] for error in report["errors"]} == {"disconnected": 1, "refused": 4}
 
 
 def test_answers_that_take_too_long_are_errors(server: Running) -> None:

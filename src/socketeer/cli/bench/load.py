@@ -90,6 +90,8 @@ class Load:
         await self._connect_all()
         await self._crowd.settle()
         self.transports = self._crowd.transports()
+        if not len(self._crowd):
+            self._over.set()
         gc.collect()
         gc.freeze()  # else the collector's look at every client delays what is measured
         try:
@@ -226,7 +228,7 @@ class Load:
         sender = self._senders.pop(socket, None)
         if sender is not None and (lost := sender.lose()):
             self.tally.fail("unanswered", "its client was disconnected", lost)
-        if self._plan.mode != "connect" and not len(self._crowd):
+        if self._plan.mode != "connect" and self._phase != "connecting" and not len(self._crowd):
             self._over.set()
 
     def _turns(self) -> Callable[[], int]:
