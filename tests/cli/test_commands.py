@@ -95,7 +95,7 @@ def test_ctrl_c_ends_it_quietly_and_says_goodbye_to_who_is_connected() -> None:
             waiting = threads.submit(get, session)
             time.sleep(0.2)  # the request has to be on its way, which nothing here can see
             process.send_signal(signal.SIGINT)
-            assert waiting.result(5) == b"1"
+            assert waiting.result(20) == b"1"
         stdout, stderr = process.communicate(timeout=20)
     finally:
         process.kill()

@@ -22,6 +22,8 @@ from tests.support.node import missing, node_path
 from tests.support.serving import serving
 from tests.ts.shop import io as shop
 
+pytestmark = pytest.mark.timeout(180)  # a compiler runs
+
 TS = Path(__file__).resolve().parent.parent / "ts"
 
 
@@ -53,7 +55,7 @@ def compile_in(project: Path, *options: str) -> list[str]:
     """Compile a project and give the errors, a line each."""
     tsc = str(TS / "node_modules" / "typescript" / "bin" / "tsc")
     command = [str(node_path()), tsc, "--strict", *options]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
     errors = [line for line in done.stdout.splitlines() if "error TS" in line]
     assert (done.returncode == 0) == (not errors), done.stdout + done.stderr
     return errors

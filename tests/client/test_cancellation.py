@@ -332,7 +332,7 @@ def test_a_timeout_behind_a_network_that_lets_nothing_through(transport: str, se
                 proxy.hold()
                 assert connections_to(proxy.port)
                 await socket.emit_with_ack("back", "x" * 5_000_000)
-        assert time.monotonic() - began < 4  # of the 10 that it may take in order
+        assert time.monotonic() - began < 8  # of the 10 that it may take in order
         await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
         await eventually(lambda: not connections_to(proxy.port))
 
@@ -363,7 +363,7 @@ def test_the_program_ends_behind_a_network_that_does_not(transport: str, loop_na
             began = time.monotonic()
             with asyncio.Runner(loop_factory=LOOPS[loop_name]) as runner:
                 runner.run(main())
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 8
         proxy.release()
     assert aftermath.faults == []
     end = time.monotonic() + PATIENCE
@@ -443,9 +443,9 @@ def test_a_program_is_interrupted(way: str, transport: str, process: ServerProce
         assert word == "connected"
         script.send_signal(signal.SIGINT)
         began = time.monotonic()
-        assert process.line("gone", 5).startswith(f"{id} ")
+        assert process.line("gone", 20).startswith(f"{id} ")
         output, errors = script.communicate(timeout=20)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < PATIENCE
     finally:
         script.kill()
         script.wait()

@@ -195,11 +195,11 @@ def test_the_end_of_a_connection_ends_every_wait(server: Peer) -> None:
         with pytest.raises(TimeoutError):
             socket.wait_disconnected(0.05)
         socket.emit("bye")
-        assert reason.result(5) == "io server disconnect"
-        assert events.result(5) == []
+        assert reason.result(20) == "io server disconnect"
+        assert events.result(20) == []
         for future in (answer, answer_in_time):
             with pytest.raises(Disconnected):
-                future.result(5)
+                future.result(20)
         with pytest.raises(Disconnected):
             socket.receive()
         assert socket.wait_disconnected() == "io server disconnect"
@@ -211,7 +211,7 @@ def test_who_waits_for_the_end_of_a_socket_that_never_connects_is_told(ours: Pee
     with ThreadPoolExecutor() as pool:
         connecting = pool.submit(socket.connect)
         eventually(lambda: socket.active or connecting.done())
-        assert pool.submit(socket.wait_disconnected).result(5)
+        assert pool.submit(socket.wait_disconnected).result(20)
         assert isinstance(connecting.exception(5), ConnectionRefused)
 
 

@@ -279,7 +279,7 @@ for wait in (
     try:
         wait()
     except KeyboardInterrupt:
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20
     else:
         raise AssertionError(wait)
 until = time.monotonic() + 5

@@ -88,7 +88,7 @@ def test_what_is_queued_leaves_before_the_end() -> None:
         closing = asyncio.run_coroutine_threadsafe(server.close(), running.loop)
         assert peer.poll() == ["4last words"]
         assert peer.poll() == ["1"]
-        closing.result(5)
+        closing.result(20)
 
 
 @pytest.mark.parametrize("path", ["/engine.io/", "/mine/engine.io/"])

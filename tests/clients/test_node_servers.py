@@ -86,7 +86,7 @@ def test_what_is_recorded_survives(generation: int, tmp_path: Path) -> None:
 def test_an_end_that_nobody_asked_for() -> None:
     server = NodeServer(4)
     server.process.kill()
-    server.process.wait(5)
+    server.process.wait(20)
     with pytest.raises(AssertionError, match="ended by itself"):
         server.close()
     with pytest.raises(AssertionError, match="no parser nonsense"):

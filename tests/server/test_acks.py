@@ -284,7 +284,7 @@ def test_emit_with_ack_gives_the_answer(serve: Serve, answer: list[Any], value: 
     packet = client.packet()
     assert packet.data == ["question", "x"]
     client.answer(packet, *answer)
-    assert waiting.result(5) == value
+    assert waiting.result(20) == value
 
 
 def test_answers_find_their_questions(serve: Serve) -> None:
@@ -299,7 +299,7 @@ def test_answers_find_their_questions(serve: Serve) -> None:
     assert len({packet.id for packet in packets}) == 20
     for packet in reversed(packets):
         client.answer(packet, packet.data[1] * 10)
-    assert waiting.result(5) == [n * 10 for n in range(20)]
+    assert waiting.result(20) == [n * 10 for n in range(20)]
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05])
@@ -322,7 +322,7 @@ def test_a_wait_without_a_limit_outlives_the_limits_of_others(serve: Serve) -> N
     with pytest.raises(AckTimeout):
         served.run(socket.timeout(0.05).emit_with_ack("second"))
     client.answer(first, "in its own time")
-    assert waiting.result(5) == "in its own time"
+    assert waiting.result(20) == "in its own time"
 
 
 def test_a_callback_with_a_time_limit_gets_an_error_first(serve: Serve) -> None:
@@ -356,8 +356,8 @@ def test_a_wait_ends_as_soon_as_the_client_is_gone(serve: Serve, how: str) -> No
     }
     end[how]()
     with pytest.raises(Disconnected):
-        waiting.result(5)
-    assert time.monotonic() - started < 3
+        waiting.result(20)
+    assert time.monotonic() - started < 10
     with pytest.raises(Disconnected):
         served.run(socket.timeout(30).emit_with_ack("question"))
     with pytest.raises(Disconnected):

@@ -27,7 +27,7 @@ def test_a_broadcast_gathers_the_answers_of_all(serve: Serve) -> None:
         assert packet.data == ["vote", "x"]
         client.answer(packet, *range(index))
         assert client.silent()
-    assert waiting.result(5) == [None, 0, (0, 1)]
+    assert waiting.result(20) == [None, 0, (0, 1)]
 
 
 def test_a_broadcast_that_not_all_answer_carries_the_answers_there_are(socketeer_client: Clients) -> None:

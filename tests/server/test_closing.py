@@ -85,7 +85,7 @@ def test_what_was_emitted_before_the_end_still_arrives(serve: Serve) -> None:
     for client in reversed(clients):  # the one that polls has to come within a second
         assert client.event() == ["last words", b"\1"]
         client.closed()
-    ending.result(5)
+    ending.result(20)
 
 
 def test_a_client_that_does_not_go_is_left(serve: Serve) -> None:
@@ -96,7 +96,7 @@ def test_a_client_that_does_not_go_is_left(serve: Serve) -> None:
     stuck = served.join()  # never answers the close frame
     started = time.monotonic()
     served.run(io.close())
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
     assert served.call(lambda: dict(io.engine.sessions)) == {}
     stuck.closed()
 
@@ -126,7 +126,7 @@ def test_handlers_may_finish_within_reason(serve: Serve, stubborn: bool) -> None
     assert client.silent()
     started = time.monotonic()
     served.run(io.close())
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
     assert sorted(seen) == ["cancelled" if stubborn else "finished", "server shutting down"]
 
 

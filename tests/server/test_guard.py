@@ -304,7 +304,7 @@ def test_acknowledgements_are_no_events(serve: Serve) -> None:
     eventually(lambda: gates.gates)
     answer = asyncio.run_coroutine_threadsafe(socket.emit_with_ack("ask"), served.running.loop)
     client.answer(client.packet(), "here")
-    assert answer.result(5) == "here"
+    assert answer.result(20) == "here"
     served.call(lambda: gates.gates[0].set_result(None))
 
 

@@ -209,7 +209,7 @@ def test_fetched_sockets_can_be_worked_with(crowd: Crowd) -> None:
 
     waiting = asyncio.run_coroutine_threadsafe(ask(), crowd.served.running.loop)
     crowd.clients["a"].answer(crowd.clients["a"].packet(), "answer")
-    assert waiting.result(5) == ["answer"]
+    assert waiting.result(20) == ["answer"]
     remote.disconnect()
     assert crowd.clients["a"].packet().type == 1
     remote.emit("nobody is there")

@@ -116,10 +116,10 @@ class Driver:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(20)
         self._reader.join(5)
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -133,7 +133,7 @@ class Driver:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise AssertionError(f"the driver of {self.client} ended with status {self._process.wait(5)}")
+            raise AssertionError(f"the driver of {self.client} ended with status {self._process.wait(20)}")
         message: dict[str, Any] = json.loads(line)
         return message
 

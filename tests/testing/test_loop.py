@@ -41,7 +41,7 @@ def test_sleeps_and_timeouts_end_in_their_order_at_their_times() -> None:
     began = time.monotonic()
     assert run(main()) == "done"
     assert seen == [("a", 0.5), ("b", 2.0), ("timeout", 20.0), ("c", 600.0)]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_time_stands_still_while_anything_is_ready_to_run() -> None:
@@ -75,7 +75,7 @@ def test_time_does_not_jump_over_a_job_in_a_thread() -> None:
 
     began = time.monotonic()
     run(main())
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_time_passes_for_a_job_that_takes_its_time_and_never_jumps_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_time_does_not_jump_while_a_real_connection_is_open() -> None:
 
     began = time.monotonic()
     run(main())
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_another_thread_can_call_into_the_loop() -> None:

@@ -308,7 +308,7 @@ def test_a_client_that_does_not_answer_a_close_is_left_after_a_while() -> None:
         started = time.monotonic()
         assert peer.receive_frame()[0] == CLOSE
         assert peer.sock.recv(1) == b""
-        assert 1 < time.monotonic() - started < 5
+        assert 1 < time.monotonic() - started < 9
 
 
 def test_uvicorn_stops_while_connections_are_open(lane: str) -> None:

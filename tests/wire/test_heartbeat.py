@@ -50,7 +50,7 @@ def test_a_websocket_that_does_not_answer_is_closed(beating: Served) -> None:
     started = time.monotonic()
     messages, _ = peer.rest()
     assert messages == ["2"]
-    assert INTERVAL + TIMEOUT - 0.15 <= time.monotonic() - started < 3
+    assert INTERVAL + TIMEOUT - 0.15 <= time.monotonic() - started < 8
     assert beating.left_because(id) == "ping timeout"
 
 
@@ -124,7 +124,7 @@ def test_a_silent_older_client_is_closed(beating: Served) -> None:
     started = time.monotonic()
     messages, _ = peer.rest()
     assert "2" not in messages
-    assert INTERVAL + TIMEOUT - 0.15 <= time.monotonic() - started < 3
+    assert INTERVAL + TIMEOUT - 0.15 <= time.monotonic() - started < 8
     assert beating.left_because(sid) == "ping timeout"
 
 
@@ -152,7 +152,7 @@ def test_a_client_that_joins_no_namespace_is_closed(serve: Serve) -> None:
     peer.open()
     started = time.monotonic()
     peer.closed()
-    assert 0.15 <= time.monotonic() - started < 3
+    assert 0.15 <= time.monotonic() - started < 8
     assert polling.poll() == ["1"]
     assert polling.is_dead()
 

@@ -264,8 +264,8 @@ def test_a_client_that_leaves_while_the_application_thinks(serve: Serve, transpo
         PendingGet(server.port, "/socket.io/?EIO=4&transport=polling&slow=1").abort(reset=True)
     else:
         with raw_upgrade(server.port, "/socket.io/?EIO=4&transport=websocket&slow=1"):
-            assert thinking.wait(5)
-    assert thinking.wait(5)
+            assert thinking.wait(20)
+    assert thinking.wait(20)
     decided.set()
     server.joined().echo("and the next one, please")
     server.close_peers()
@@ -295,7 +295,7 @@ def test_a_server_that_closes_while_the_application_thinks(serve: Serve, hook: s
         failures.append(failure)
 
     waiting = PendingGet(server.port, "/socket.io/?EIO=4&transport=polling")
-    assert thinking.wait(5)
+    assert thinking.wait(20)
     server.running.run(server.io.close())
     decided.set()
     assert waiting.finish().json() == {"code": 3, "message": "Bad request"}

@@ -209,7 +209,7 @@ def test_cve_2026_59725_a_binary_post_is_always_answered(server: Served) -> None
         started = time.monotonic()
         reply = peer.post(b"\x04\x01", "application/octet-stream")
         assert reply.status == 400
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 8
         assert peer.is_dead()
         assert server.left_because(id) in ("transport error", "parse error")
 
@@ -220,7 +220,7 @@ def test_cve_2020_36049_long_headers_of_packets(server: Served) -> None:
         started = time.monotonic()
         peer.send(head + character * 900_000)
         peer.closed()
-        assert time.monotonic() - started < 3  # quadratic work would take minutes
+        assert time.monotonic() - started < 8  # quadratic work would take minutes
         assert server.left_because(id) == "parse error"
 
 
@@ -311,7 +311,7 @@ def test_cve_2021_32640_a_protocol_header_of_spaces(fast: Served) -> None:
     started = time.monotonic()
     with contextlib.suppress(Refused, Closed):
         fast.websocket(headers=[("Sec-WebSocket-Protocol", "a" + " " * 50_000 + "b")])
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
 
 
 def test_cve_2024_37890_thousands_of_headers(fast: Served) -> None:

@@ -190,7 +190,7 @@ def test_a_probe_that_is_too_slow_is_closed(serve: Serve, probed: bool) -> None:
     started = time.monotonic()
     peer = server.probe(polling) if probed else server.websocket(f"EIO=4&transport=websocket&sid={polling.sid}")
     assert peer.rest()[0] == []
-    assert 0.1 <= time.monotonic() - started < 3
+    assert 0.1 <= time.monotonic() - started < 8
     assert_polling_lives(polling)
     upgraded(server, polling).echo("over")
 
