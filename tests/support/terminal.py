@@ -17,6 +17,7 @@ from tests.support.node import missing
 __all__ = ["Terminal", "terminal"]
 
 PATIENCE = 20.0
+HISTORY = 20_000  # lines that have left the screen
 
 
 class Terminal:
@@ -38,7 +39,8 @@ class Terminal:
         settings = [f"{name}={value}" for name, value in environment.items()]
         program = shlex.join(["env", "-u", "COLUMNS", "-u", "LINES", *settings, *command])
         size = ["-x", str(columns), "-y", str(lines)]
-        self._run("new-session", "-d", *size, f"{program}; echo ended with $?; exec cat")
+        history = ["set-option", "-g", "history-limit", str(HISTORY)]
+        self._run(*history, ";", "new-session", "-d", *size, f"{program}; echo ended with $?; exec cat")
 
     def stop(self) -> None:
         """Close the terminal, and whatever runs in it."""
