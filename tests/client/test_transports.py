@@ -149,8 +149,8 @@ async def test_the_query_takes_nothing_from_the_protocol(server: Peer, transport
             assert given.pop("sid", ["any"]) != ["no"]
             assert given.pop("transport") in (["polling"], ["websocket"])
             assert given == {"EIO": [str(server.eio)], "b64": ["1"]}
-    async with server.open("", transport, query={"sid": "no"}) as socket:
-        assert all("sid=no" not in url for url in await urls(socket))
+    async with server.open("", transport, query={"sid": "no", "": "unnamed"}) as socket:
+        assert all("sid=no" not in url and "?=unnamed&" in url for url in await urls(socket))
 
 
 @in_loop

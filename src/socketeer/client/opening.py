@@ -153,7 +153,11 @@ class Opening:
             stamped = transport == "polling"
         own = f"EIO={self._revision.engine}&transport={transport}{'&b64=1' * options.force_base64}"
         if query:
-            taken = {"EIO", "transport", "sid", "b64" * options.force_base64, options.timestamp_param * stamped}
+            taken = {"EIO", "transport", "sid"}
+            if options.force_base64:
+                taken.add("b64")
+            if stamped:
+                taken.add(options.timestamp_param)
             given = urlencode({name: value for name, value in query.items() if name not in taken})
             own = f"{given}&{own}" if given else own
         url = self._address.url(transport, f"{options.path}{'/' * options.add_trailing_slash}?{own}")

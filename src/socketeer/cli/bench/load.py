@@ -90,7 +90,7 @@ class Load:
         await self._connect_all()
         await self._crowd.settle()
         self.transports = self._crowd.transports()
-        if not len(self._crowd):
+        if not len(self._crowd):  # while it grew, nobody could tell that all were lost
             self._over.set()
         gc.collect()
         gc.freeze()  # else the collector's look at every client delays what is measured
